@@ -1,0 +1,66 @@
+"""The strategies that the executor has loaded, described without their code.
+
+Strategy code lives in executor processes only. What everyone else knows of a strategy is its description,
+published in the log: the gateway checks parameters against its JSON Schema, and pins its definition to a run.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class StepScope(StrEnum):
+    """How often a step runs: once a run, or once for each symbol."""
+
+    RUN = "run"
+    SYMBOL = "symbol"
+
+
+class OnError(StrEnum):
+    """What a step that has failed for good does to its run."""
+
+    FAIL = "fail"
+    COLLECT = "collect"
+
+
+class StepEffect(StrEnum):
+    """What a step does to the world outside."""
+
+    NONE = "none"
+    ORDERS = "orders"
+
+
+class StepDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """One declared step; `inputs` are the earlier steps whose outputs it takes, by name."""
+
+    name: str
+    each: StepScope = StepScope.RUN
+    kind: str = "sequential"
+    inputs: tuple[str, ...] = ()
+    on_error: OnError = OnError.FAIL
+    effect: StepEffect = StepEffect.NONE
+    preemptible: bool = True
+    max_retries: int | None = None
+
+
+class StrategyDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """One strategy; `definition_hash` is the SHA-256 (hex) of what must not change under a running run."""
+
+    strategy_id: str
+    title: str
+    description: str
+    steps: tuple[StepDescription, ...]
+    parameters_schema: dict[str, Any]
+    parameters_default: dict[str, Any]
+    definition_hash: str
+    max_retries: int = 3
+    timeout_seconds: float = 3600.0
+    retry_delay_seconds: float = 1.0
+
+
+class BrokenStrategy(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy file or module that could not be loaded, and why."""
+
+    file: str
+    error: str

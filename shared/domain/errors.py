@@ -1,0 +1,109 @@
+"""Every error that a command or a query may answer with. Each message says what to do next.
+
+::
+
+    BlotterError
+    ├── InvalidInput            the request itself is wrong, field by field
+    ├── NotFound                there is no such task or strategy
+    ├── Forbidden               the caller may not do this
+    ├── Refused                 right request, wrong moment: the record says no
+    │   ├── AlreadyFinished     the task has ended
+    │   ├── KeyReused           an idempotency key came back with another body
+    │   ├── NotClaimable        the attempt is not the next one of a waiting task
+    │   └── StaleAttempt        the attempt is not the one that runs now
+    ├── VersionConflict         somebody else appended first: reload and decide again
+    └── Unavailable             a part that this needs does not answer: try again
+
+HTTP status codes are the gateway's business alone (`services.gateway.problems`).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+
+class FieldError(NamedTuple):
+    """One thing wrong with one field; `field` is a dotted path such as `tasks.3.symbols`."""
+
+    field: str
+    message: str
+
+
+class BlotterError(Exception):
+    """Base of all; `code` is stable snake_case that clients may match on."""
+
+    code = "internal_error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class InvalidInput(BlotterError):
+    """The request is wrong; `errors` names each field."""
+
+    code = "invalid_request"
+
+    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+
+
+class NotFound(BlotterError):
+    """There is nothing under this id; `code` says of which kind."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = f"{kind}_not_found"
+
+
+class Forbidden(BlotterError):
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
+
+
+class Refused(BlotterError):
+    """The record does not allow this now."""
+
+    code = "refused"
+
+
+class AlreadyFinished(Refused):
+    """The task has ended, and an ended task does not change."""
+
+    code = "task_already_finished"
+
+
+class KeyReused(Refused):
+    """An idempotency key stands for another body already."""
+
+    code = "idempotency_key_reused"
+
+
+class NotClaimable(Refused):
+    """This attempt may not start: the task does not wait, or waits for another attempt."""
+
+    code = "not_claimable"
+
+
+class StaleAttempt(Refused):
+    """A worker that lost its attempt tried to write."""
+
+    code = "stale_attempt"
+
+
+class VersionConflict(BlotterError):
+    """The stream has moved on since it was read."""
+
+    code = "version_conflict"
+
+    def __init__(self, originator_id: UUID) -> None:
+        super().__init__(f"Task {originator_id} was changed by someone else at the same moment; send it again.")
+        self.originator_id = originator_id
+
+
+class Unavailable(BlotterError):
+    """A part that the answer needs did not answer in time."""
+
+    code = "unavailable"

@@ -1,0 +1,204 @@
+"""What can happen to a workflow execution. The task id is the stream's id."""
+
+from datetime import date, datetime
+from typing import Any, ClassVar
+
+import msgspec
+
+from shared.domain.catalogue import StepDescription
+from shared.domain.events import EVENTS, Event
+from shared.domain.failures import Failure
+from shared.domain.outputs import ObjectRef, Output
+from shared.domain.priority import Priority
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a step kept for people, under a name unique within the run."""
+
+    name: str
+    ref: ObjectRef
+
+
+class RequestedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as it is sent; quantity in units and price in the account's currency, as decimal strings."""
+
+    symbol: str
+    side: str
+    quantity: str
+    limit_price: str | None = None
+    as_of: date | None = None
+
+
+class OrderOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What the venue said; `state` is `placed` or `filled`, amounts are decimal strings."""
+
+    state: str
+    venue_order_id: str | None = None
+    filled_quantity: str = "0"
+    average_price: str | None = None
+    fees: str | None = None
+    submitted_at: datetime | None = None
+    filled_at: datetime | None = None
+
+
+@EVENTS.add
+class Submitted(Event, frozen=True, kw_only=True):
+    """A user asked for a run; the plan (`steps`, `definition_hash`) is pinned to it here."""
+
+    TOPIC: ClassVar[str] = "execution.submitted"
+
+    strategy_id: str
+    symbols: tuple[str, ...]
+    priority: Priority
+    user_id: str
+    parameters: dict[str, Any]
+    labels: dict[str, str]
+    max_retries: int
+    timeout_seconds: float
+    result_ttl_seconds: float
+    retry_delay_seconds: float
+    steps: tuple[StepDescription, ...]
+    definition_hash: str
+    request_hash: str | None = None
+    schedule_id: str | None = None
+    parent_task_id: str | None = None
+
+
+@EVENTS.add
+class AttemptStarted(Event, frozen=True, kw_only=True):
+    """A worker claimed the run; attempts count from 1."""
+
+    TOPIC: ClassVar[str] = "execution.attempt_started"
+
+    attempt: int
+    worker: str
+
+
+class StepEvent(Event, frozen=True, kw_only=True):
+    """Base of the facts about one step, and one symbol where the step runs for each."""
+
+    attempt: int
+    step: str
+    symbol: str | None = None
+    started_at: datetime
+
+
+@EVENTS.add
+class StepCompleted(StepEvent, frozen=True, kw_only=True):
+    """A step returned; it never runs again in this run."""
+
+    TOPIC: ClassVar[str] = "execution.step_completed"
+
+    output: Output
+    artifacts: tuple[Artifact, ...] = ()
+
+
+@EVENTS.add
+class FailureCollected(StepEvent, frozen=True, kw_only=True):
+    """A step failed for good for one symbol, and the run goes on with the others."""
+
+    TOPIC: ClassVar[str] = "execution.failure_collected"
+
+    failure: Failure
+
+
+@EVENTS.add
+class RetryScheduled(StepEvent, frozen=True, kw_only=True):
+    """A step failed and is tried again at `due_at`; `retry` counts from 1 for this step and symbol."""
+
+    TOPIC: ClassVar[str] = "execution.retry_scheduled"
+
+    failure: Failure
+    retry: int
+    due_at: datetime
+
+
+@EVENTS.add
+class RetryDue(Event, frozen=True, kw_only=True):
+    """The delay is over; the run waits for a worker again."""
+
+    TOPIC: ClassVar[str] = "execution.retry_due"
+
+
+class OrderEvent(Event, frozen=True, kw_only=True):
+    """Base of the facts about one order."""
+
+    attempt: int
+    client_order_id: str
+
+
+@EVENTS.add
+class OrderRequested(OrderEvent, frozen=True, kw_only=True):
+    """An order is about to be sent; this is in the log before it leaves."""
+
+    TOPIC: ClassVar[str] = "execution.order_requested"
+
+    step: str
+    symbol: str | None = None
+    order: RequestedOrder
+
+
+@EVENTS.add
+class OrderPlaced(OrderEvent, frozen=True, kw_only=True):
+    """The venue accepted the order."""
+
+    TOPIC: ClassVar[str] = "execution.order_placed"
+
+    outcome: OrderOutcome
+
+
+@EVENTS.add
+class OrderRejected(OrderEvent, frozen=True, kw_only=True):
+    """The venue refused the order; it will never be filled."""
+
+    TOPIC: ClassVar[str] = "execution.order_rejected"
+
+    reason: str
+
+
+@EVENTS.add
+class OrderAmbiguous(OrderEvent, frozen=True, kw_only=True):
+    """The order was sent and nobody knows whether it arrived."""
+
+    TOPIC: ClassVar[str] = "execution.order_ambiguous"
+
+    reason: str
+
+
+@EVENTS.add
+class CancelRequested(Event, frozen=True, kw_only=True):
+    """Somebody asked for the run to stop; from here on it can only be cancelled."""
+
+    TOPIC: ClassVar[str] = "execution.cancel_requested"
+
+    reason: str | None = None
+
+
+@EVENTS.add
+class Cancelled(Event, frozen=True, kw_only=True):
+    """The run was stopped on request."""
+
+    TOPIC: ClassVar[str] = "execution.cancelled"
+
+
+@EVENTS.add
+class Succeeded(Event, frozen=True, kw_only=True):
+    """Every step is done; `result` is the object of API.md, in place or by reference."""
+
+    TOPIC: ClassVar[str] = "execution.succeeded"
+
+    attempt: int
+    result: Output
+
+
+@EVENTS.add
+class Failed(Event, frozen=True, kw_only=True):
+    """The run ended with an error; `step` is None when none of its steps was to blame."""
+
+    TOPIC: ClassVar[str] = "execution.failed"
+
+    attempt: int
+    failure: Failure
+    step: str | None = None
+    symbol: str | None = None
+    started_at: datetime | None = None

@@ -1,0 +1,114 @@
+"""The inner states of an execution, the table of legal moves, and the words the outside knows them by."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import assert_never
+
+from shared.domain import execution_events as happened
+from shared.domain.events import Event
+
+
+class Phase(StrEnum):
+    """Where a run stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    RETRY_WAIT = "retry_wait"
+    RETRY_DUE = "retry_due"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether nothing can happen to the run any more."""
+        return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED)
+
+    @property
+    def claimable(self) -> bool:
+        """Tell whether a worker may start the next attempt."""
+        return self in TRANSITIONS[happened.AttemptStarted]
+
+
+class CeleryState(StrEnum):
+    """Celery's own words for the state of a task."""
+
+    PENDING = "PENDING"
+    STARTED = "STARTED"
+    RETRY = "RETRY"
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    REVOKED = "REVOKED"
+
+
+class Status(StrEnum):
+    """The words of the workflow_executions record."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_WITHIN_A_RUN = {Phase.RUNNING: Phase.RUNNING, Phase.CANCELLING: Phase.CANCELLING}
+
+TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
+    happened.AttemptStarted: {Phase.WAITING: Phase.RUNNING, Phase.RETRY_DUE: Phase.RUNNING},
+    happened.StepCompleted: _WITHIN_A_RUN,
+    happened.FailureCollected: _WITHIN_A_RUN,
+    happened.OrderRequested: {Phase.RUNNING: Phase.RUNNING},
+    happened.OrderPlaced: _WITHIN_A_RUN,
+    happened.OrderRejected: _WITHIN_A_RUN,
+    happened.OrderAmbiguous: _WITHIN_A_RUN,
+    happened.RetryScheduled: {Phase.RUNNING: Phase.RETRY_WAIT},
+    happened.RetryDue: {Phase.RETRY_WAIT: Phase.RETRY_DUE},
+    happened.CancelRequested: {
+        Phase.WAITING: Phase.CANCELLING,
+        Phase.RUNNING: Phase.CANCELLING,
+        Phase.RETRY_WAIT: Phase.CANCELLING,
+        Phase.RETRY_DUE: Phase.CANCELLING,
+    },
+    happened.Cancelled: {Phase.CANCELLING: Phase.CANCELLED},
+    happened.Succeeded: {Phase.RUNNING: Phase.SUCCEEDED},
+    happened.Failed: {Phase.RUNNING: Phase.FAILED},
+}
+"""From each event to the moves it makes; a pair that is not here is not legal."""
+
+
+def celery_state(phase: Phase) -> CeleryState:
+    """Return Celery's word for `phase` (DESIGN "States")."""
+    match phase:
+        case Phase.WAITING:
+            return CeleryState.PENDING
+        case Phase.RUNNING | Phase.CANCELLING:
+            return CeleryState.STARTED
+        case Phase.RETRY_WAIT | Phase.RETRY_DUE:
+            return CeleryState.RETRY
+        case Phase.SUCCEEDED:
+            return CeleryState.SUCCESS
+        case Phase.FAILED:
+            return CeleryState.FAILURE
+        case Phase.CANCELLED:
+            return CeleryState.REVOKED
+    assert_never(phase)
+
+
+def status(phase: Phase) -> Status:
+    """Return the record's word for `phase`."""
+    match phase:
+        case Phase.WAITING:
+            return Status.QUEUED
+        case Phase.RUNNING | Phase.CANCELLING:
+            return Status.RUNNING
+        case Phase.RETRY_WAIT | Phase.RETRY_DUE:
+            return Status.RETRYING
+        case Phase.SUCCEEDED:
+            return Status.COMPLETED
+        case Phase.FAILED:
+            return Status.FAILED
+        case Phase.CANCELLED:
+            return Status.CANCELLED
+    assert_never(phase)

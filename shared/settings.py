@@ -1,0 +1,26 @@
+"""Settings that every service reads from the environment."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where the log and Redis are. Variables are named BLOTTER_..., but for the two URLs everyone knows."""
+
+    model_config = SettingsConfigDict(env_prefix="BLOTTER_", extra="ignore", populate_by_name=True)
+
+    database_url: str = Field(
+        validation_alias="DATABASE_URL", description="postgresql://user:password@host:port/database"
+    )
+    redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
+    home: Path = Field(Path(".blotter"), description="folder for objects, logs and the local stack's data")
+    log_format: str = Field("auto", pattern="^(auto|json|console)$", description="auto: console on a terminal")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """Return the database's URL as SQLAlchemy wants it, with psycopg named as the driver."""
+        scheme, rest = self.database_url.split("://", 1)
+        return f"postgresql+psycopg://{rest}" if scheme in ("postgresql", "postgres") else self.database_url
