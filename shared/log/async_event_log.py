@@ -1,0 +1,140 @@
+"""The event log for asyncio code: the same rows, the same order, no thread in between."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self, cast
+from uuid import UUID
+
+import psycopg
+from eventsourcing.persistence import StoredEvent
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from shared.domain.errors import Unavailable, VersionConflict
+from shared.domain.events import EVENTS, Event
+from shared.domain.execution import WorkflowExecution, fold
+from shared.log.event_log import Recorded, task_not_found
+from shared.log.mapper import MsgspecMapper
+from shared.log.recorder import APPEND, EVENTS_TABLE, FIND, SCHEMA, append_parameters
+
+STREAM = (
+    f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
+    "WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version LIMIT %s"
+)
+READ = (
+    f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
+    "WHERE notification_id > %s AND topic = ANY(%s) ORDER BY notification_id LIMIT %s"
+)
+LATEST = (
+    f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
+    "WHERE originator_id = %s ORDER BY originator_version DESC LIMIT 1"
+)
+HEAD = f"SELECT coalesce(max(notification_id), 0) FROM {SCHEMA}.{EVENTS_TABLE}"
+
+ALL_OF_IT = 1_000_000_000
+
+
+class AsyncEventLog:
+    """Appends and reads through a pool of connections; an async context manager.
+
+    Every method raises Unavailable when PostgreSQL does not answer within `timeout_seconds`.
+    """
+
+    def __init__(self, database_url: str, *, pool_size: int = 8, timeout_seconds: float = 5.0) -> None:
+        self._mapper = MsgspecMapper()
+        self._pool = AsyncConnectionPool(
+            database_url,
+            min_size=1,
+            max_size=pool_size,
+            timeout=timeout_seconds,
+            open=False,
+            kwargs={"autocommit": True},
+            check=AsyncConnectionPool.check_connection,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._pool.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pool.close()
+
+    async def append(self, events: Sequence[Event]) -> list[int]:
+        """Append all or none and return their positions.
+
+        Raises VersionConflict when a version is taken, and Unavailable when it cannot be known whether the rows
+        were stored: sending the same again, under the same ids, is safe.
+        """
+        stored = [self._mapper.to_stored_event(event) for event in events]
+        try:
+            return await self._append(stored)
+        except psycopg.errors.UniqueViolation as error:
+            raise VersionConflict(events[0].originator_id) from error
+        except Unavailable:
+            return await self._find_own(stored) or await self._append_again(stored)
+
+    async def _append_again(self, stored: Sequence[StoredEvent]) -> list[int]:
+        try:
+            return await self._append(stored)
+        except psycopg.errors.UniqueViolation as error:
+            positions = await self._find_own(stored)
+            if positions is None:
+                raise VersionConflict(cast(UUID, stored[0].originator_id)) from error
+            return positions
+
+    async def _append(self, stored: Sequence[StoredEvent]) -> list[int]:
+        rows = await self._fetch(APPEND, append_parameters(stored), binary=True)
+        return [row[0] for row in rows]
+
+    async def _find_own(self, stored: Sequence[StoredEvent]) -> list[int] | None:
+        """Return the positions of rows whose acknowledgement was lost, None when they were not stored."""
+        positions = []
+        for event in stored:
+            rows = await self._fetch(FIND, (event.originator_id, event.originator_version))
+            if not rows or bytes(rows[0][1]) != event.state:
+                return None
+            positions.append(rows[0][0])
+        return positions
+
+    async def execution(self, task_id: UUID) -> WorkflowExecution:
+        """Return the run as its stream says. Raises NotFound."""
+        execution = fold(None, (recorded.event for recorded in await self.stream(task_id)))
+        if execution is None:
+            raise task_not_found(task_id)
+        return execution
+
+    async def stream(self, originator_id: UUID, *, gt: int = 0, limit: int = ALL_OF_IT) -> list[Recorded]:
+        """Return up to `limit` events of one stream with versions greater than `gt`, oldest first."""
+        return self._recorded(await self._fetch(STREAM, (originator_id, gt, limit)))
+
+    async def latest(self, originator_id: UUID) -> Recorded | None:
+        """Return the newest event of one stream, or None when it has none."""
+        recorded = self._recorded(await self._fetch(LATEST, (originator_id,)))
+        return recorded[0] if recorded else None
+
+    async def read(self, after: int, *, limit: int = 500, topics: Sequence[str] = ()) -> list[Recorded]:
+        """Return up to `limit` events whose positions are greater than `after`, in order."""
+        return self._recorded(await self._fetch(READ, (after, list(topics or EVENTS.topics), limit)))
+
+    async def head(self) -> int:
+        """Return the position of the newest event, 0 when there is none."""
+        rows = await self._fetch(HEAD, ())
+        return int(rows[0][0])
+
+    def _recorded(self, rows: Sequence[TupleRow]) -> list[Recorded]:
+        return [
+            Recorded(row[0], self._mapper.to_domain_event(StoredEvent(row[1], row[2], row[3], bytes(row[4]))))
+            for row in rows
+        ]
+
+    async def _fetch(self, statement: str, parameters: Any, *, binary: bool = False) -> list[TupleRow]:
+        try:
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(statement.encode(), parameters, prepare=True, binary=binary)
+                return await cursor.fetchall()
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            raise Unavailable(
+                "The event log does not answer. Try again in a moment, with the same Idempotency-Key if you sent one."
+            ) from error
