@@ -1,0 +1,109 @@
+"""One attempt of one run, as the worker that claimed it writes to the log.
+
+It holds the run's fold in memory and appends at the expected version, so that no step needs a reload. When somebody
+else has appended in between, it reloads; if the attempt still runs, the finished boundary goes in first, and then it
+obeys (DESIGN "Ending").
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from services.executor.stamps import Clock, worker_stamp
+from shared.domain.errors import Refused, VersionConflict
+from shared.domain.events import Stamp
+from shared.domain.execution import WorkflowExecution
+from shared.domain.failures import Failure
+from shared.domain.phases import Phase
+from shared.log.event_log import EventLog
+from shared.workflow.engine import Stopped
+
+logger = structlog.get_logger()
+
+Decide = Callable[[WorkflowExecution, Stamp], None]
+"""What to append, decided on the run as it is; called again after a reload."""
+
+
+class Attempt:
+    """Attempt `number` of `execution`, which this worker has claimed."""
+
+    def __init__(self, log: EventLog, execution: WorkflowExecution, *, worker: str, now: Clock) -> None:
+        self.execution = execution
+        self.number = execution.attempts
+        self.now = now
+        self._log = log
+        self._worker = worker
+
+    def append(self, decide: Decide) -> None:
+        """Append what `decide` does to a running run, on whatever has happened meanwhile.
+
+        Raises Stopped when the run was cancelled, or when another attempt has taken its place.
+        """
+        while True:
+            stamp = worker_stamp(self._worker, self.now)
+            try:
+                decide(self.execution, stamp)
+                if self.execution.phase is Phase.CANCELLING:
+                    self.execution.end_cancelled(stamp, attempt=self.number)
+                self._log.save_execution(self.execution)
+            except VersionConflict:
+                self.execution = self._log.execution(self.execution.id)
+                continue
+            except Refused as refusal:
+                logger.warning("execution.attempt_lost", reason=str(refusal))
+                raise Stopped from refusal
+            if self.execution.phase is Phase.CANCELLED:
+                logger.info("execution.cancelled", reason=self.execution.cancel_reason)
+                raise Stopped
+            return
+
+    def append_unless_cancelled(self, decide: Decide) -> None:
+        """Append what only a run may do that nobody has asked to stop; raises Stopped otherwise."""
+
+        def decide_if_running(execution: WorkflowExecution, stamp: Stamp) -> None:
+            if execution.phase is not Phase.CANCELLING:
+                decide(execution, stamp)
+
+        self.append(decide_if_running)
+
+    def end_failed(
+        self,
+        failure: Failure,
+        *,
+        step: str | None = None,
+        symbol: str | None = None,
+        started_at: datetime | None = None,
+    ) -> None:
+        """End the run with `failure`; always raises Stopped."""
+        self.append_unless_cancelled(
+            lambda run, stamp: run.fail(
+                stamp, attempt=self.number, failure=failure, step=step, symbol=symbol, started_at=started_at
+            )
+        )
+        logger.error("execution.failed", step=step, symbol=symbol, error=failure.type, traceback=failure.traceback)
+        raise Stopped
+
+    def remaining(self) -> timedelta:
+        """Return what is left of the run's time at work: earlier attempts count, waiting does not."""
+        began = self.execution.attempt_started_at or self.now()
+        budget = timedelta(seconds=self.execution.submitted.timeout_seconds)
+        return budget - self.execution.spent - (self.now() - began)
+
+    def check_deadline(self) -> None:
+        """End the run when its time is over; raises Stopped then."""
+        if self.remaining() <= timedelta():
+            self.time_out()
+
+    def time_out(
+        self, *, step: str | None = None, symbol: str | None = None, started_at: datetime | None = None
+    ) -> None:
+        """End the run because its time is over; always raises Stopped."""
+        seconds = self.execution.submitted.timeout_seconds
+        failure = Failure(
+            type="timeout",
+            message=f"The run took longer than its {seconds:g} s. Raise timeout_seconds, or let its steps do less.",
+            retryable=False,
+            timed_out=True,
+        )
+        self.end_failed(failure, step=step, symbol=symbol, started_at=started_at)

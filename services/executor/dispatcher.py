@@ -1,0 +1,55 @@
+"""The dispatcher's process: `python -m services.executor.dispatcher`.
+
+It publishes the catalogue of strategies, then follows the log twice: to send waiting runs to the workers, and to
+copy the ends of runs into Celery's result backend. Replicas stand by.
+"""
+
+import redis
+import sqlalchemy as sa
+
+from services.executor.app import create_app
+from services.executor.catalogue import publish
+from services.executor.dispatching import Dispatcher
+from services.executor.final_results import FinalResults
+from services.executor.pointers import CelerySender
+from services.executor.settings import ExecutorSettings
+from services.executor.stamps import utc_now
+from services.executor.store import LiveRunStore
+from shared.domain.events import Stamp
+from shared.log.event_log import EventLog
+from shared.log.follower import Follower
+from shared.log.process import run_followers
+from shared.logging import configure_logging
+from shared.objects import LocalObjectStore
+from shared.telemetry import configure_tracing
+from shared.workflow.registry import load_strategies
+
+
+def main() -> None:
+    """Compose the process and run it until it is told to stop."""
+    settings = ExecutorSettings()
+    configure_logging(settings.log_format, settings.log_level)
+    configure_tracing("executor.dispatcher")
+    log = EventLog(settings.database_url)
+    engine = sa.create_engine(settings.sqlalchemy_url, pool_pre_ping=True)
+    publish(load_strategies(settings.strategies), log, Stamp(at=utc_now(), actor=Dispatcher.name))
+    dispatcher = Dispatcher(
+        log,
+        LiveRunStore(engine, Dispatcher.name),
+        CelerySender(create_app(settings)),
+        window=settings.window,
+        now=utc_now,
+    )
+    results = FinalResults(
+        log,
+        engine,
+        redis.Redis.from_url(settings.redis_url),
+        LocalObjectStore(settings.objects_folder),
+        now=utc_now,
+    )
+    run_followers([Follower(log, settings.database_url, handler) for handler in (dispatcher, results)])
+    log.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The dispatcher: follows the log, keeps the live runs, sends the waiting ones to the workers in order.
+
+It remembers what it has seen by its position, committed together with the live runs. It sends after the commit and
+marks what it sent; a crash in between repeats a pointer, which is harmless, and loses none.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from services.executor.live_runs import LiveRun, LiveRuns
+from services.executor.pointers import Sender
+from services.executor.store import LiveRunStore
+from shared.domain import execution_events as happened
+from shared.domain.errors import NotFound, Refused, VersionConflict
+from shared.domain.events import Stamp
+from shared.log.event_log import EventLog, Recorded
+
+DISPATCHER = "executor.dispatcher"
+SEND_BATCH = 100
+
+logger = structlog.get_logger()
+
+
+class Dispatcher:
+    """The handler that a `Follower` feeds."""
+
+    name = DISPATCHER
+    topics: Sequence[str] = (
+        happened.Submitted.TOPIC,
+        happened.AttemptStarted.TOPIC,
+        happened.RetryScheduled.TOPIC,
+        happened.RetryDue.TOPIC,
+        happened.Cancelled.TOPIC,
+        happened.Succeeded.TOPIC,
+        happened.Failed.TOPIC,
+    )
+
+    def __init__(
+        self, log: EventLog, store: LiveRunStore, sender: Sender, *, window: int, now: Callable[[], datetime]
+    ) -> None:
+        self._log = log
+        self._store = store
+        self._sender = sender
+        self._window = window
+        self._now = now
+        self._runs = LiveRuns(window=window)
+
+    def start(self) -> int:
+        """Load the live runs as they were at the last commit; unsent ones are sent at the next tick."""
+        position, runs = self._store.load()
+        self._runs = LiveRuns(runs, window=self._window)
+        return position
+
+    def process(self, batch: Sequence[Recorded]) -> None:
+        """Take in a batch and commit."""
+        for recorded in batch:
+            self._runs.apply(recorded.position, recorded.event)
+        changed, ended = self._runs.changes()
+        self._store.commit(batch[-1].position, changed, ended)
+
+    def tick(self) -> timedelta | None:
+        """Send what may be sent, let due retries fall due, and return the time until the next one."""
+        self._send()
+        now = self._now()
+        for task_id in self._runs.due(now):
+            self._fall_due(task_id, now)
+        due_at = self._runs.next_due_at()
+        return None if due_at is None else due_at - self._now()
+
+    def _send(self) -> None:
+        sent: list[LiveRun] = []
+        for run in self._runs.release():
+            self._sender.send(run)
+            sent.append(run)
+            if len(sent) == SEND_BATCH:
+                self._store.mark_sent(sent, self._now())
+                sent = []
+        if sent:
+            self._store.mark_sent(sent, self._now())
+
+    def _fall_due(self, task_id: UUID, now: datetime) -> None:
+        try:
+            execution = self._log.execution(task_id)
+            execution.fall_due(Stamp(at=now, actor=self.name, trace=execution.submitted.trace))
+            self._log.save_execution(execution)
+        except (VersionConflict, Refused, NotFound) as refusal:
+            logger.info("dispatcher.retry_overtaken", task_id=str(task_id), reason=str(refusal))

@@ -1,0 +1,112 @@
+"""Follows the log and copies the end of each run into Celery's result backend, with the time to live that is left.
+
+What it has seen is its position; a repeated write changes nothing, because the meta's (attempt, sequence) is not
+newer than what is there.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import redis
+import sqlalchemy as sa
+
+from services.executor.tables import positions
+from shared.documents import plain_value
+from shared.domain import execution_events as happened
+from shared.domain.execution import WorkflowExecution
+from shared.domain.phases import Phase, celery_state
+from shared.log.event_log import EventLog, Recorded
+from shared.log.positions import advance, read_position
+from shared.objects import ObjectStore
+from shared.result_backend import FINAL, WRITE, ResultMeta, done_at, result_key, write_arguments
+
+FINAL_RESULTS = "executor.results"
+
+
+class FinalResults:
+    """The handler that a `Follower` feeds."""
+
+    name = FINAL_RESULTS
+    topics: Sequence[str] = (
+        happened.RetryScheduled.TOPIC,
+        happened.Succeeded.TOPIC,
+        happened.Failed.TOPIC,
+        happened.Cancelled.TOPIC,
+    )
+
+    def __init__(
+        self,
+        log: EventLog,
+        engine: sa.Engine,
+        client: redis.Redis,
+        objects: ObjectStore,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._log = log
+        self._engine = engine
+        self._redis = client
+        self._write = client.register_script(WRITE)
+        self._objects = objects
+        self._now = now
+
+    def start(self) -> int:
+        """Return the position processed so far."""
+        with self._engine.connect() as connection:
+            return read_position(connection, positions, self.name)
+
+    def process(self, batch: Sequence[Recorded]) -> None:
+        """Write the metas of a batch in one round trip, then move the position."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for recorded in batch:
+            execution = self._log.execution(recorded.event.originator_id, version=recorded.event.originator_version)
+            meta = result_meta(execution, self._objects)
+            ttl = execution.submitted.result_ttl_seconds - (self._now() - execution.changed_at).total_seconds()
+            if ttl > 0:
+                self._write(
+                    keys=[result_key(meta.task_id)], args=write_arguments(meta, ttl_seconds=ttl), client=pipeline
+                )
+        pipeline.execute()
+        with self._engine.begin() as connection:
+            advance(connection, positions, self.name, batch[-1].position)
+
+    def tick(self) -> timedelta | None:
+        """Nothing is due by the clock."""
+        return None
+
+
+def result_meta(execution: WorkflowExecution, objects: ObjectStore) -> ResultMeta:
+    """Return what Celery's backend is to say of a run that has ended, or waits for a retry."""
+    ended = execution.phase.ended
+    return ResultMeta(
+        task_id=str(execution.id),
+        status=celery_state(execution.phase),
+        result=_result(execution, objects),
+        attempt=execution.attempts,
+        sequence=FINAL,
+        traceback=execution.failure.failure.traceback if execution.failure else None,
+        date_done=done_at(execution.changed_at) if ended else None,
+    )
+
+
+def _result(execution: WorkflowExecution, objects: ObjectStore) -> Any:
+    match execution.phase:
+        case Phase.SUCCEEDED if execution.result is not None:
+            return plain_value(execution.result, objects)
+        case Phase.FAILED if execution.failure is not None:
+            failure = execution.failure.failure
+            return _exception(failure.type, failure.message, module="blotter")
+        case Phase.CANCELLED:
+            return _exception("TaskRevokedError", execution.cancel_reason or "cancelled", module="celery.exceptions")
+        case Phase.RETRY_WAIT | Phase.RETRY_DUE:
+            waiting = next(r for r in execution.steps.values() if r.failure is not None and not r.settled)
+            assert waiting.failure is not None
+            return _exception(waiting.failure.type, waiting.failure.message, module="blotter")
+        case _:
+            return None
+
+
+def _exception(name: str, message: str, *, module: str) -> dict[str, Any]:
+    """Return an exception as Celery's JSON backend writes it, so that `AsyncResult.get()` raises it."""
+    return {"exc_type": name, "exc_message": [message], "exc_module": module}

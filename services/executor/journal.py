@@ -1,0 +1,163 @@
+"""The engine's journal on the log: what is done already, and one event for each boundary."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from services.executor.attempt import Attempt
+from shared.domain.catalogue import OnError
+from shared.domain.events import Stamp
+from shared.domain.execution import WorkflowExecution
+from shared.domain.execution_events import Artifact
+from shared.domain.execution_records import StepRecord, StepState
+from shared.domain.failures import Failure, retry_delay
+from shared.domain.outputs import Output
+from shared.domain.phases import Phase
+from shared.objects import ObjectStore
+from shared.workflow.codec import decode_output, encode_output
+from shared.workflow.engine import Stopped
+from shared.workflow.steps import Step
+from shared.workflow.workflow import Workflow
+
+logger = structlog.get_logger()
+
+SOFT_TIME_LIMIT = "SoftTimeLimitExceeded"
+"""Celery's exception in a step that is at work when the run's time is over."""
+
+
+class LogJournal:
+    """Keeps the record of one attempt; `finish` makes the result of a run whose steps are all settled."""
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        workflow: Workflow,
+        *,
+        objects: ObjectStore,
+        on_boundary: Callable[[WorkflowExecution], None],
+        finish: Callable[[WorkflowExecution], Output],
+    ) -> None:
+        self._attempt = attempt
+        self._steps = {step.name: step for step in workflow.steps}
+        self._objects = objects
+        self._on_boundary = on_boundary
+        self._finish = finish
+        self._started_at = attempt.now()
+        self._kept: list[Artifact] = []
+
+    def is_done(self, step: str, symbol: str | None) -> bool:
+        """Tell whether the position is over."""
+        record = self._record(step, symbol)
+        return record is not None and record.settled
+
+    def has_failed(self, step: str, symbol: str | None) -> bool:
+        """Tell whether the position failed and was collected."""
+        record = self._record(step, symbol)
+        return record is not None and record.state is StepState.FAILED
+
+    def value(self, step: str, symbol: str | None) -> Any:
+        """Return what a position returned, decoded from the log or the object store."""
+        record = self._record(step, symbol)
+        if record is None or record.output is None:
+            raise LookupError(f"step {step!r} has no output for {symbol}: it is not completed")
+        return decode_output(self._steps[step], record.output, store=self._objects)
+
+    def begin(self, step: Step, symbol: str | None) -> None:
+        """Start the clock of a position; raises Stopped when the run's time is over."""
+        self._started_at = self._attempt.now()
+        self._kept = []
+        self._attempt.check_deadline()
+        self._on_boundary(self._attempt.execution)
+
+    def keep(self, artifact: Artifact) -> None:
+        """Remember what the running position kept for people; it is recorded when the position completes."""
+        self._kept.append(artifact)
+
+    def complete(self, step: Step, symbol: str | None, value: Any, *, last: bool) -> None:
+        """Append what a position returned; with the last one the run succeeds in the same append."""
+        output = encode_output(step, value, store=self._objects)
+
+        def decide(execution: WorkflowExecution, stamp: Stamp) -> None:
+            execution.complete_step(
+                stamp,
+                attempt=self._attempt.number,
+                step=step.name,
+                symbol=symbol,
+                output=output,
+                started_at=self._started_at,
+                artifacts=tuple(self._kept),
+            )
+            if last and execution.phase is Phase.RUNNING:
+                execution.succeed(stamp, attempt=self._attempt.number, result=self._finish(execution))
+
+        self._attempt.append(decide)
+        self._report("step.completed", step, symbol)
+
+    def succeed(self) -> None:
+        """End the run if no position was its last: the final one failed and was collected, or all were done."""
+        if self._attempt.execution.phase is Phase.RUNNING:
+            self._attempt.append_unless_cancelled(
+                lambda run, stamp: run.succeed(stamp, attempt=self._attempt.number, result=self._finish(run))
+            )
+
+    def fail(self, step: Step, symbol: str | None, failure: Failure) -> None:
+        """Append a retry, a collected failure or the run's end; raises Stopped unless it was collected."""
+        if failure.type == SOFT_TIME_LIMIT:
+            self._attempt.time_out(step=step.name, symbol=symbol, started_at=self._started_at)
+        retry = self._attempt.execution.retries(step.name, symbol) + 1
+        if failure.retryable and retry <= self._max_retries(step):
+            self._schedule_retry(step, symbol, failure, retry)
+        elif step.on_error is OnError.COLLECT and symbol is not None:
+            self._collect(step, symbol, failure)
+        else:
+            self._attempt.end_failed(failure, step=step.name, symbol=symbol, started_at=self._started_at)
+
+    def _collect(self, step: Step, symbol: str, failure: Failure) -> None:
+        self._attempt.append(
+            lambda run, stamp: run.collect_failure(
+                stamp,
+                attempt=self._attempt.number,
+                step=step.name,
+                symbol=symbol,
+                failure=failure,
+                started_at=self._started_at,
+            )
+        )
+        self._report("step.failure_collected", step, symbol, error=failure.type, message=failure.message)
+
+    def _schedule_retry(self, step: Step, symbol: str | None, failure: Failure, retry: int) -> None:
+        due_at = self._retry_at(failure, retry)
+        self._attempt.append_unless_cancelled(
+            lambda run, stamp: run.schedule_retry(
+                stamp,
+                attempt=self._attempt.number,
+                step=step.name,
+                symbol=symbol,
+                failure=failure,
+                started_at=self._started_at,
+                due_at=due_at,
+            )
+        )
+        self._report("step.retry_scheduled", step, symbol, retry=retry, due_at=f"{due_at}", error=failure.type)
+        raise Stopped
+
+    def _retry_at(self, failure: Failure, retry: int) -> datetime:
+        asked = failure.retry_after_seconds
+        delay = retry_delay(
+            retry,
+            first=timedelta(seconds=self._attempt.execution.submitted.retry_delay_seconds),
+            retry_after=timedelta(seconds=asked) if asked is not None else None,
+        )
+        return self._attempt.now() + delay
+
+    def _max_retries(self, step: Step) -> int:
+        return step.max_retries if step.max_retries is not None else self._attempt.execution.submitted.max_retries
+
+    def _record(self, step: str, symbol: str | None) -> StepRecord | None:
+        return self._attempt.execution.steps.get((step, symbol))
+
+    def _report(self, event: str, step: Step, symbol: str | None, **more: Any) -> None:
+        elapsed = self._attempt.now() - self._started_at
+        logger.info(event, step=step.name, symbol=symbol, seconds=round(elapsed.total_seconds(), 6), **more)

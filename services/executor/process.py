@@ -1,0 +1,101 @@
+"""What a worker process needs to run tasks, composed once in each child: never before the fork."""
+
+from datetime import timedelta
+from decimal import Decimal
+from functools import lru_cache
+
+import httpx
+import redis
+import sqlalchemy as sa
+from celery import signals
+
+from services.executor.paper_book import SqlBook
+from services.executor.progress import ProgressBoard
+from services.executor.runner import Runner, World
+from services.executor.settings import ExecutorSettings, Venue
+from services.executor.stamps import utc_now
+from shared.log.event_log import EventLog
+from shared.logging import configure_logging
+from shared.market_data.alpaca import AlpacaMarketData
+from shared.market_data.files import FileMarketData
+from shared.market_data.protocol import MarketData
+from shared.objects.local import LocalObjectStore
+from shared.telemetry import configure_tracing
+from shared.trading.alpaca import AlpacaBroker
+from shared.trading.broker import Broker
+from shared.trading.paper import PaperBroker
+from shared.workflow.registry import load_strategies
+
+
+@lru_cache(maxsize=1)
+def settings() -> ExecutorSettings:
+    """Return this process's settings, read once."""
+    return ExecutorSettings()
+
+
+@lru_cache(maxsize=1)
+def runner() -> Runner:
+    """Return this process's runner, composed at the first call."""
+    own = settings()
+    return Runner(
+        log=EventLog(own.database_url),
+        objects=LocalObjectStore(own.objects_folder),
+        registry=load_strategies(own.strategies),
+        world=World(market_data=market_data, broker=broker, http=http_client),
+        board=ProgressBoard(redis.Redis.from_url(own.redis_url)),
+        now=utc_now,
+    )
+
+
+@lru_cache(maxsize=1)
+def market_data() -> MarketData:
+    """Return the source of prices that the settings name."""
+    match settings().market_data:
+        case Venue.LOCAL:
+            return FileMarketData()
+        case Venue.ALPACA:
+            return AlpacaMarketData(_alpaca(settings().alpaca_data_url))
+
+
+@lru_cache(maxsize=1)
+def broker() -> Broker:
+    """Return the broker that the settings name; the paper account is opened with its first use."""
+    own = settings()
+    match own.broker:
+        case Venue.LOCAL:
+            book = SqlBook(sa.create_engine(own.sqlalchemy_url, pool_pre_ping=True))
+            book.open_account(own.paper_account, Decimal(own.paper_cash))
+            return PaperBroker(book, market_data(), account_id=own.paper_account)
+        case Venue.ALPACA:
+            return AlpacaBroker(_alpaca(own.alpaca_trading_url))
+
+
+def http_client() -> httpx.Client:
+    """Return a client for steps: no request of it hangs for ever."""
+    return httpx.Client(timeout=settings().http_timeout_seconds, follow_redirects=True)
+
+
+def _alpaca(base_url: str) -> httpx.Client:
+    own = settings()
+    if own.alpaca_key_id is None or own.alpaca_secret_key is None:
+        raise AssertionError("ExecutorSettings has checked that both are set")
+    headers = {
+        "APCA-API-KEY-ID": own.alpaca_key_id,
+        "APCA-API-SECRET-KEY": own.alpaca_secret_key.get_secret_value(),
+    }
+    return httpx.Client(base_url=base_url, headers=headers, timeout=timedelta(seconds=10).total_seconds())
+
+
+def compose(**_: object) -> None:
+    """Compose the runner before the first task comes, so that the first task does not pay for it."""
+    configure_tracing("executor.worker")
+    runner()
+
+
+@signals.setup_logging.connect
+def set_up_logging(**_: object) -> None:
+    """Keep Celery from configuring logs in its own way."""
+    configure_logging(settings().log_format, settings().log_level)
+
+
+signals.worker_process_init.connect(compose, weak=False)

@@ -1,0 +1,84 @@
+"""Progress of a run in Celery's result backend: at most four writes a second, and never an old one over a new."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import redis
+import structlog
+
+from shared.domain.execution import WorkflowExecution
+from shared.domain.phases import CeleryState
+from shared.domain.views import task_view
+from shared.result_backend import WRITE, ResultMeta, result_key, write_arguments
+from shared.workflow.context import Position, Progress
+
+INTERVAL = timedelta(milliseconds=250)
+
+logger = structlog.get_logger()
+
+
+class ProgressBoard:
+    """Writes what runs of this process report; a thread of its own writes what came too soon after the last.
+
+    Redis holds only what the log can rebuild, so that a Redis that is away costs progress and nothing else.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._write = client.register_script(WRITE)
+        self._latest: dict[str, tuple[ResultMeta, float]] = {}
+        self._changed = threading.Event()
+        threading.Thread(target=self._keep_writing, name="progress", daemon=True).start()
+
+    def put(self, meta: ResultMeta, *, ttl_seconds: float) -> None:
+        """Have `meta` written soon; a later one of the same run takes its place."""
+        self._latest[meta.task_id] = (meta, ttl_seconds)
+        self._changed.set()
+
+    def _keep_writing(self) -> None:
+        pause = threading.Event()
+        while True:
+            self._changed.wait()
+            self._changed.clear()
+            latest, self._latest = self._latest, {}
+            try:
+                for meta, ttl_seconds in latest.values():
+                    self._write(keys=[result_key(meta.task_id)], args=write_arguments(meta, ttl_seconds=ttl_seconds))
+            except redis.RedisError as error:
+                logger.warning("progress.not_written", error=str(error))
+            pause.wait(INTERVAL.total_seconds())
+
+
+class RunProgress:
+    """The progress of one attempt: boundaries, and what a step says of itself in between."""
+
+    def __init__(self, board: ProgressBoard) -> None:
+        self._board = board
+        self._sequence = 0
+        self._execution: WorkflowExecution | None = None
+
+    def at_boundary(self, execution: WorkflowExecution) -> None:
+        """Report where the run stands."""
+        self._execution = execution
+        self._put(None)
+
+    def within_step(self, position: Position, progress: Progress) -> None:
+        """Report how far the running step is."""
+        self._put({"done": progress.done, "total": progress.total, "message": progress.message})
+
+    def _put(self, step_progress: dict[str, Any] | None) -> None:
+        execution = self._execution
+        if execution is None:
+            return
+        self._sequence += 1
+        submitted = execution.submitted
+        meta = ResultMeta(
+            task_id=str(execution.id),
+            status=CeleryState.STARTED,
+            result=msgspec.to_builtins(task_view(execution).progress) | {"step_progress": step_progress},
+            attempt=execution.attempts,
+            sequence=self._sequence,
+        )
+        self._board.put(meta, ttl_seconds=submitted.timeout_seconds + submitted.result_ttl_seconds)

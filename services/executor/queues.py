@@ -1,0 +1,39 @@
+"""Queues and tasks by name, and which goes where: the one place that says so."""
+
+from kombu import Exchange, Queue
+
+from shared.domain.priority import Priority
+from shared.routing import MAINTENANCE
+
+RUN = "executor.run"
+"""Claims a run and takes it as far as it goes."""
+
+
+def level_queue(level: Priority, *, resumed: bool = False) -> str:
+    """Return the queue of a level; runs that go on where they were wait in the level's resume queue."""
+    return f"{level}.resume" if resumed else str(level)
+
+
+CONSUMED = (
+    *(queue for level in Priority for queue in (level_queue(level, resumed=True), level_queue(level))),
+    MAINTENANCE,
+)
+"""Every queue, in the order in which a worker empties them. The order is the priority: with
+`queue_order_strategy=priority` a worker asks Redis for them from left to right (DESIGN "Order")."""
+
+QUEUES = tuple(Queue(name, Exchange("blotter", type="direct"), routing_key=name) for name in CONSUMED)
+
+ROUTES = {
+    RUN: {"queue": level_queue(Priority.NORMAL)},
+    "maintenance.*": {"queue": MAINTENANCE},
+}
+"""By task type. The dispatcher names the queue of a run's own level when it sends."""
+
+
+def check_order(queues: tuple[str, ...]) -> None:
+    """Raise ValueError unless `queues` are known and stand in the order of priority."""
+    unknown = [queue for queue in queues if queue not in CONSUMED]
+    if unknown:
+        raise ValueError(f"unknown queues {', '.join(unknown)}; a worker may consume {', '.join(CONSUMED)}")
+    if list(queues) != sorted(queues, key=CONSUMED.index):
+        raise ValueError(f"queues must be named in the order of priority: {', '.join(CONSUMED)}")

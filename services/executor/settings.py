@@ -1,0 +1,59 @@
+"""Settings of the dispatcher and of workers."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field, SecretStr, model_validator
+
+from services.executor.queues import CONSUMED, check_order
+from shared.settings import Settings
+
+
+class Venue(StrEnum):
+    """Where prices come from, or where orders go."""
+
+    LOCAL = "local"
+    ALPACA = "alpaca"
+
+
+class ExecutorSettings(Settings):
+    """What an executor needs beyond the log and Redis."""
+
+    strategies: str = Field("strategies", description="comma-separated folders and module names")
+    worker_name: str = Field("executor@%h", description="%h is the host's name; unique among all workers")
+    worker_concurrency: int = Field(2, ge=1, le=256, description="tasks a worker runs at once")
+    worker_pool: str = Field("prefork", pattern="^(prefork|threads)$")
+    worker_queues: str = Field(",".join(CONSUMED), description="queues to consume, in the order of priority")
+    worker_max_memory_kb: int | None = Field(None, ge=1, description="a child over this is replaced after its task")
+    worker_max_tasks: int | None = Field(None, ge=1, description="a child is replaced after so many tasks")
+    window: int = Field(20, ge=1, description="runs of a level that may wait in Redis at once")
+    market_data: Venue = Venue.LOCAL
+    broker: Venue = Venue.LOCAL
+    alpaca_trading_url: str = "https://paper-api.alpaca.markets"
+    alpaca_data_url: str = "https://data.alpaca.markets"
+    alpaca_key_id: str | None = None
+    alpaca_secret_key: SecretStr | None = None
+    paper_account: str = "default"
+    paper_cash: int = Field(1_000_000, ge=0, description="cash a new paper account starts with, in USD")
+    http_timeout_seconds: float = Field(10.0, gt=0)
+    result_ttl_seconds: int = Field(86_400, ge=1, description="for results that lack a time to live of their own")
+    status_url: str = "http://127.0.0.1:8001"
+    projection_lag_warning_seconds: float = Field(5.0, gt=0)
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Return the queues this worker consumes."""
+        return tuple(queue.strip() for queue in self.worker_queues.split(",") if queue.strip())
+
+    @property
+    def objects_folder(self) -> Path:
+        """Return the folder of the object store."""
+        return self.home / "objects"
+
+    @model_validator(mode="after")
+    def _check(self) -> "ExecutorSettings":
+        check_order(self.queues)
+        uses_alpaca = Venue.ALPACA in (self.market_data, self.broker)
+        if uses_alpaca and not (self.alpaca_key_id and self.alpaca_secret_key):
+            raise ValueError("set BLOTTER_ALPACA_KEY_ID and BLOTTER_ALPACA_SECRET_KEY to use Alpaca")
+        return self

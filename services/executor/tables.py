@@ -1,0 +1,26 @@
+"""The dispatcher's own tables: the live runs, and how far its followers have come."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
+
+from shared.log.positions import positions_table
+
+metadata = sa.MetaData(schema="executor")
+
+positions = positions_table(metadata)
+
+live_runs = sa.Table(
+    "live_runs",
+    metadata,
+    sa.Column("task_id", UUID(as_uuid=True), primary_key=True),
+    sa.Column("strategy_id", sa.Text, nullable=False),
+    sa.Column("symbols", ARRAY(sa.Text), nullable=False),
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("level", sa.Text, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Column("trace", sa.Text),
+    sa.Column("due_at", sa.DateTime(timezone=True)),
+    sa.Column("sent_at", sa.DateTime(timezone=True)),
+)

@@ -1,0 +1,23 @@
+"""The scheduler's process: `python -m services.scheduler`, which is `celery beat` with this project's settings."""
+
+from celery import signals
+
+from services.scheduler.app import app
+from services.scheduler.settings import SchedulerSettings
+from shared.logging import configure_logging
+
+
+@signals.setup_logging.connect
+def set_up_logging(**_: object) -> None:
+    """Keep Celery from configuring logs in its own way."""
+    settings = SchedulerSettings()
+    configure_logging(settings.log_format, settings.log_level)
+
+
+def main() -> None:
+    """Run beat until it is told to stop."""
+    app.start(["beat", "--pidfile=", f"--loglevel={SchedulerSettings().log_level}"])
+
+
+if __name__ == "__main__":
+    main()

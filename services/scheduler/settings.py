@@ -1,0 +1,14 @@
+"""Settings of the scheduler."""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from shared.settings import Settings
+
+
+class SchedulerSettings(Settings):
+    """When the scheduler's own entries fire."""
+
+    probe_every: timedelta = Field(timedelta(seconds=10), description="interval of the projection-lag probe")
+    clean_hour: int = Field(3, ge=0, le=23, description="hour, in UTC, of the nightly clean-up of results")

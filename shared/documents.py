@@ -1,0 +1,79 @@
+"""The JSON documents of API.md for tasks, steps and events, from views and records.
+
+The status service and the gateway's fallback both answer with these, so that they cannot differ.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from shared.domain.outputs import Output, OutputKind
+from shared.domain.phases import Status
+from shared.domain.views import StepView, TaskView, trace_id
+from shared.log.event_log import Recorded
+from shared.objects import ObjectStore
+
+_METADATA = ("originator_id", "originator_version", "at", "actor", "append_id", "trace")
+
+
+def task_document(view: TaskView, *, now: datetime, objects: ObjectStore, reason: str | None = None) -> dict[str, Any]:
+    """Return a task as `GET /api/tasks/{task_id}` answers it at `now`.
+
+    After its time to live the result is left out and `result_expired` says so; everything else stays.
+    """
+    document: dict[str, Any] = msgspec.to_builtins(view)
+    expired = view.result_expires_at is not None and now >= view.result_expires_at
+    document["result"] = None if view.result is None or expired else plain_value(view.result, objects)
+    document["result_expired"] = expired
+    document["reason"] = reason or default_reason(view)
+    return document
+
+
+def default_reason(view: TaskView) -> str | None:
+    """Return why a task does not run, as far as its own record tells."""
+    match view.status:
+        case Status.QUEUED:
+            return "waiting for a free worker"
+        case Status.RETRYING if view.next_retry_at is not None:
+            return f"failed, and is tried again at {view.next_retry_at:%Y-%m-%dT%H:%M:%SZ}"
+        case Status.RETRYING:
+            return "its retry is due; waiting for a free worker"
+        case _:
+            return None
+
+
+def step_document(view: StepView) -> dict[str, Any]:
+    """Return a row of `GET /api/tasks/{task_id}/steps`; an output that is not JSON is its reference."""
+    document: dict[str, Any] = msgspec.to_builtins(view)
+    output = view.output
+    if output is not None:
+        document["output"] = msgspec.to_builtins(output.ref) if output.ref else output.inline
+    return document
+
+
+def event_document(recorded: Recorded) -> dict[str, Any]:
+    """Return an event as `GET /api/tasks/{task_id}/events` lists it; `data` is the event without its metadata."""
+    event = recorded.event
+    data = msgspec.to_builtins(event)
+    for field in _METADATA:
+        data.pop(field, None)
+    return {
+        "position": recorded.position,
+        "stream": str(event.originator_id),
+        "version": event.originator_version,
+        "type": event.TOPIC,
+        "at": msgspec.to_builtins(event.at),
+        "actor": event.actor,
+        "data": data,
+        "trace_id": trace_id(event.trace),
+    }
+
+
+def plain_value(output: Output, objects: ObjectStore) -> Any:
+    """Return the JSON value of `output`, fetched from the object store when it is there."""
+    if output.ref is None:
+        return output.inline
+    if output.kind is not OutputKind.JSON:
+        return msgspec.to_builtins(output.ref)
+    return msgspec.json.decode(objects.get(output.ref))

@@ -1,0 +1,75 @@
+"""What Celery's Redis result backend holds of a run, so that `AsyncResult(task_id)` tells state, progress, result.
+
+It is a copy that can be rebuilt from the log. A write takes effect only if it is newer than what is there, by
+(attempt, sequence): a late worker cannot overwrite its successor, whatever order messages arrive in.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from shared.domain.phases import CeleryState
+
+FINAL = 2**31
+"""Sequence of the last write of a run; nothing is newer within its attempt."""
+
+WRITE = """
+local known = redis.call('GET', KEYS[1])
+if known then
+  local meta = cjson.decode(known)
+  local attempt, sequence = tonumber(meta['attempt'] or 0), tonumber(meta['sequence'] or 0)
+  if attempt > tonumber(ARGV[1]) or (attempt == tonumber(ARGV[1]) and sequence >= tonumber(ARGV[2])) then
+    return 0
+  end
+end
+redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+redis.call('PUBLISH', KEYS[1], ARGV[3])
+return 1
+"""
+"""KEYS: the meta's key. ARGV: attempt, sequence, meta as JSON, time to live in ms. Returns 1 when written."""
+
+
+class ResultMeta(msgspec.Struct, frozen=True, kw_only=True):
+    """Celery's own meta fields, with our attempt and sequence beside them.
+
+    `result` is the progress while the run goes on, the result object when it has succeeded, and Celery's encoded
+    exception (`exc_type`, `exc_message`, `exc_module`) when it has failed or was revoked.
+    """
+
+    task_id: str
+    status: CeleryState
+    result: Any
+    attempt: int
+    sequence: int
+    traceback: str | None = None
+    children: tuple[str, ...] = ()
+    date_done: str | None = None
+
+
+def result_key(task_id: str) -> str:
+    """Return the key under which Celery's Redis backend keeps a task's meta."""
+    return f"celery-task-meta-{task_id}"
+
+
+def encode_meta(meta: ResultMeta) -> bytes:
+    """Return the JSON that goes into Redis."""
+    return msgspec.json.encode(meta)
+
+
+def decode_meta(data: bytes) -> ResultMeta | None:
+    """Return the meta in `data`, or None when something else wrote it."""
+    try:
+        return msgspec.json.decode(data, type=ResultMeta)
+    except msgspec.ValidationError:
+        return None
+
+
+def write_arguments(meta: ResultMeta, *, ttl_seconds: float) -> list[bytes | int]:
+    """Return the ARGV of `WRITE` for `meta`."""
+    return [meta.attempt, meta.sequence, encode_meta(meta), max(1, int(ttl_seconds * 1000))]
+
+
+def done_at(at: datetime) -> str:
+    """Return a time as Celery writes `date_done`: ISO 8601 in UTC."""
+    return at.astimezone(UTC).isoformat()
