@@ -1,0 +1,7 @@
+"""The object store: DataFrames, figures and large values, kept outside the log under their SHA-256."""
+
+from shared.objects.local import LocalObjectStore
+from shared.objects.memory import MemoryObjectStore
+from shared.objects.store import ObjectCorrupt, ObjectMissing, ObjectStore
+
+__all__ = ["LocalObjectStore", "MemoryObjectStore", "ObjectCorrupt", "ObjectMissing", "ObjectStore"]

@@ -1,0 +1,221 @@
+"""A workflow as its author declares it: a name, parameters, and steps in the order in which they run."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Literal, TypeVar, overload
+
+import msgspec
+from pydantic import BaseModel
+
+from shared.domain.catalogue import OnError, StepEffect, StepScope, StrategyDescription
+from shared.domain.failures import FIRST_RETRY_DELAY
+from shared.workflow import parameters as parameter_models
+from shared.workflow.steps import DeclarationError, Step, declare
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,98}[a-z0-9])?")
+
+_LATER = {"parallel", "group"}
+"""Options of the contract that this version does not have yet."""
+
+
+class Workflow:
+    """A strategy: declare it in a module, and its steps with `@workflow.step`.
+
+    `name` is the strategy id, lower case letters, digits and `. _ -`, unique among all that are loaded. `timeout`
+    is a run's whole time at work, `max_retries` the retries of each step and symbol, after `first_retry_delay`
+    and twice as long each time. Raises DeclarationError for what cannot be.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        title: str,
+        description: str = "",
+        parameters: type[BaseModel] | None = None,
+        timeout: timedelta = timedelta(hours=1),
+        max_retries: int = 3,
+        first_retry_delay: timedelta = FIRST_RETRY_DELAY,
+    ) -> None:
+        self.name = name
+        self.title = title
+        self.description = description
+        self.parameters = parameters or parameter_models.NoParameters
+        self.timeout = timeout
+        self.max_retries = max_retries
+        self.first_retry_delay = first_retry_delay
+        self._steps: tuple[Step, ...] = ()
+        self._definition_hash: str | None = None
+        self._check_declaration()
+
+    def __repr__(self) -> str:
+        return f"Workflow({self.name!r}, steps={[step.name for step in self._steps]})"
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Return the steps in the order in which they run."""
+        return self._steps
+
+    @overload
+    def step(self, function: Function, /) -> Function: ...
+
+    @overload
+    def step(
+        self,
+        function: None = None,
+        /,
+        *,
+        each: Literal["run", "symbol"] = "run",
+        on_error: Literal["fail", "collect"] = "fail",
+        effect: Literal["orders"] | None = None,
+        preemptible: bool | None = None,
+        max_retries: int | None = None,
+    ) -> Callable[[Function], Function]: ...
+
+    def step(
+        self,
+        function: Any = None,
+        /,
+        *,
+        each: str = "run",
+        on_error: str = "fail",
+        effect: str | None = None,
+        preemptible: bool | None = None,
+        max_retries: int | None = None,
+        **later: Any,
+    ) -> Any:
+        """Declare a step; the function itself stays as it is, to be called in tests.
+
+        `each="symbol"` runs it for one symbol after the other. `on_error="collect"` (with `each="symbol"` only) keeps a
+        symbol's error and goes on with the others. `effect="orders"` marks the steps that trade; they are never
+        preempted. Raises DeclarationError with a sentence that names the step and the fix.
+        """
+
+        def declared(function: Any) -> Any:
+            where = f"Step {getattr(function, '__name__', function)!r}"
+            _refuse_later(where, later)
+            return self._declare(
+                function,
+                each=_member(where, StepScope, "each", each),
+                on_error=_member(where, OnError, "on_error", on_error),
+                effect=_member(where, StepEffect, "effect", effect or StepEffect.NONE),
+                preemptible=_preemptible(where, effect, preemptible),
+                max_retries=max_retries,
+            )
+
+        return declared if function is None else declared(function)
+
+    def check(self) -> None:
+        """Raise DeclarationError unless the workflow can run: it has steps, and their types can be checked."""
+        if not self._steps:
+            raise DeclarationError(
+                f"Workflow {self.name!r} has no steps: put @workflow.step above the functions that it runs."
+            )
+        for step in self._steps:
+            step.check()
+
+    def parse(self, values: Mapping[str, Any]) -> BaseModel:
+        """Return a run's parameters as the model; raises InvalidInput with each field that is wrong."""
+        return parameter_models.parse(self.parameters, values)
+
+    def describe(self) -> StrategyDescription:
+        """Return everything that others may know of this workflow; raises DeclarationError."""
+        self.check()
+        return StrategyDescription(
+            strategy_id=self.name,
+            title=self.title,
+            description=self.description,
+            steps=tuple(step.describe() for step in self._steps),
+            parameters_schema=parameter_models.schema(self.parameters),
+            parameters_default=parameter_models.defaults(self.parameters),
+            definition_hash=self.definition_hash,
+            max_retries=self.max_retries,
+            timeout_seconds=self.timeout.total_seconds(),
+            retry_delay_seconds=self.first_retry_delay.total_seconds(),
+        )
+
+    @property
+    def definition_hash(self) -> str:
+        """Return the SHA-256 (hex) of what must not change under a running run.
+
+        That is the name, the steps with their order, scope, inputs, effect and error rule, and the parameters'
+        JSON Schema without its titles, descriptions and examples. Retries and timeout are pinned to each run apart.
+        """
+        if self._definition_hash is None:
+            self._definition_hash = self._hash()
+        return self._definition_hash
+
+    def _hash(self) -> str:
+        steps = [
+            {
+                "name": step.name,
+                "each": step.each,
+                "inputs": sorted(step.inputs),
+                "effect": step.effect,
+                "on_error": step.on_error,
+            }
+            for step in self._steps
+        ]
+        schema = parameter_models.essence(parameter_models.schema(self.parameters))
+        definition = {"name": self.name, "steps": steps, "parameters": schema}
+        return hashlib.sha256(msgspec.json.encode(definition, order="sorted")).hexdigest()
+
+    def _declare(self, function: Any, **options: Any) -> Any:
+        if not callable(function):
+            raise DeclarationError(
+                f"Workflow {self.name!r}: @workflow.step takes a function, not {function!r}; options go by keyword."
+            )
+        self._steps += (declare(function, self._steps, **options),)
+        self._definition_hash = None
+        return function
+
+    def _check_declaration(self) -> None:
+        where = f"Workflow {self.name!r}"
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise DeclarationError(
+                f"{where}: a name has 1 to 100 lower-case letters, digits, dots, dashes and underscores, "
+                "such as mean-reversion."
+            )
+        if not self.title:
+            raise DeclarationError(f"{where} needs a title that people can read.")
+        if not (isinstance(self.parameters, type) and issubclass(self.parameters, BaseModel)):
+            raise DeclarationError(f"{where}: parameters= takes a pydantic model class, not {self.parameters!r}.")
+        for option in ("timeout", "first_retry_delay"):
+            value = getattr(self, option)
+            if not isinstance(value, timedelta) or value <= timedelta(0):
+                raise DeclarationError(f"{where}: {option}= takes a timedelta above zero, not {value!r}.")
+        if self.max_retries < 0:
+            raise DeclarationError(f"{where}: max_retries= is 0 or more, not {self.max_retries}.")
+
+
+def _refuse_later(where: str, options: dict[str, Any]) -> None:
+    for name in options:
+        if name in _LATER:
+            raise DeclarationError(
+                f"{where}: {name}= is not supported yet. Leave it out: symbols and steps then run one after the other."
+            )
+        raise DeclarationError(
+            f"{where}: there is no option {name}=. Use each, on_error, effect, preemptible or max_retries."
+        )
+
+
+def _preemptible(where: str, effect: str | None, preemptible: bool | None) -> bool:
+    """Return whether a step may be preempted: unless its author says no, or it trades."""
+    if effect == StepEffect.ORDERS and preemptible:
+        raise DeclarationError(f'{where}: a step with effect="orders" is never preempted; leave out preemptible=.')
+    return effect != StepEffect.ORDERS and preemptible is not False
+
+
+Member = TypeVar("Member", StepEffect, StepScope, OnError)
+
+
+def _member(where: str, kind: type[Member], option: str, value: Any) -> Member:
+    try:
+        return kind(value)
+    except ValueError:
+        choices = " or ".join(f'"{member}"' for member in kind)
+        raise DeclarationError(f"{where}: {option}= is {choices}, not {value!r}.") from None
