@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from services.executor.paper_tables import accounts, orders, positions
 from shared.trading.book import BookUnavailable, PaperOrder, UnknownAccount
@@ -107,14 +107,14 @@ def answering() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if error.connection_invalidated or is_refusal(error):
+        if error.connection_invalidated or never_connected(error):
             raise BookUnavailable(f"The paper book's database does not answer: {error.orig}") from error
         raise
 
 
-def is_refusal(error: DBAPIError) -> bool:
-    """Tell whether no connection came about at all: psycopg gives such errors no SQLSTATE."""
-    return getattr(error.orig, "sqlstate", None) is None
+def never_connected(error: DBAPIError) -> bool:
+    """Tell whether no connection came about at all: the server has then given the error no SQLSTATE."""
+    return isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) is None
 
 
 def to_row(order: PaperOrder) -> dict[str, Any]:

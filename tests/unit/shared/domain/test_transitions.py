@@ -1,0 +1,166 @@
+"""The table of legal moves: commands and fold keep to it, and events may arrive twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain import execution_events as happened
+from shared.domain.errors import Refused
+from shared.domain.events import EVENTS, Event
+from shared.domain.execution import WorkflowExecution, fold
+from shared.domain.outputs import Output
+from shared.domain.phases import TRANSITIONS, Phase
+from shared.domain.views import step_views, task_view
+from shared.log.mapper import MsgspecMapper
+from tests.builders import WORKER, complete_next, failure, in_phase, order, outcome, running, stamp, submitted
+from tests.histories import ACTIONS, act
+
+STEP: dict[str, Any] = {"step": "load", "symbol": None, "started_at": stamp(8).at}
+ORDER = "o-1"
+
+
+def _attempt(run: WorkflowExecution) -> dict[str, Any]:
+    return {"attempt": run.attempts}
+
+
+COMMANDS: dict[type[Event], Callable[[WorkflowExecution], None]] = {
+    happened.AttemptStarted: lambda run: run.claim(stamp(9), attempt=run.attempts + 1, worker=WORKER),
+    happened.StepCompleted: lambda run: run.complete_step(stamp(9), **_attempt(run), **STEP, output=Output()),
+    happened.FailureCollected: lambda run: run.collect_failure(
+        stamp(9), **_attempt(run), **(STEP | {"symbol": "AAPL"}), failure=failure()
+    ),
+    happened.RetryScheduled: lambda run: run.schedule_retry(
+        stamp(9), **_attempt(run), **STEP, failure=failure(), due_at=stamp(10).at
+    ),
+    happened.RetryDue: lambda run: run.fall_due(stamp(9)),
+    happened.OrderRequested: lambda run: run.request_order(
+        stamp(9), **_attempt(run), client_order_id="o-2", step="load", symbol=None, order=order()
+    ),
+    happened.OrderPlaced: lambda run: run.settle_order(
+        stamp(9), **_attempt(run), client_order_id=ORDER, outcome=outcome()
+    ),
+    happened.OrderRejected: lambda run: run.reject_order(
+        stamp(9), **_attempt(run), client_order_id=ORDER, reason="no money"
+    ),
+    happened.OrderAmbiguous: lambda run: run.doubt_order(
+        stamp(9), **_attempt(run), client_order_id=ORDER, reason="no answer"
+    ),
+    happened.CancelRequested: lambda run: run.request_cancel(stamp(9)),
+    happened.Cancelled: lambda run: run.end_cancelled(stamp(9), **_attempt(run)),
+    happened.Succeeded: lambda run: run.succeed(stamp(9), **_attempt(run), result=Output()),
+    happened.Failed: lambda run: run.fail(stamp(9), **_attempt(run), failure=failure()),
+}
+
+# Asking again for an end that is on its way, or has come, is answered with nothing instead of a refusal.
+ANSWERED_WITH_NOTHING = {
+    (happened.CancelRequested, Phase.CANCELLING),
+    (happened.CancelRequested, Phase.CANCELLED),
+}
+
+
+def standing(phase: Phase) -> WorkflowExecution:
+    """A run in `phase` that has an order in its ledger, with nothing left to collect."""
+    run = in_phase(phase)
+    requested = running()
+    requested.request_order(stamp(2), attempt=1, client_order_id=ORDER, step="load", symbol=None, order=order())
+    run.orders.update(requested.orders)
+    run.collect_events()
+    return run
+
+
+def test_every_event_of_a_run_but_the_first_has_its_row_and_its_command() -> None:
+    """A new event without a row in the table, or without a command here, is found."""
+    known = {EVENTS[topic] for topic in EVENTS.topics if topic.startswith("execution.")}
+    assert set(TRANSITIONS) == set(COMMANDS) == known - {happened.Submitted}
+
+
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("event", TRANSITIONS, ids=lambda event: event.TOPIC)
+def test_a_command_moves_along_the_table_or_is_refused(event: type[Event], phase: Phase) -> None:
+    """A legal pair gives that event first, which moves to the table's phase; any other gives no event at all."""
+    run = standing(phase)
+    table = TRANSITIONS[event]
+    if phase in table:
+        COMMANDS[event](run)
+        first, *more = run.collect_events()
+        assert type(first) is event
+        folded = standing(phase)
+        folded.apply(first)
+        assert folded.phase is table[phase]
+        assert more == [] or (event, [type(each) for each in more]) == (
+            happened.CancelRequested,
+            [happened.Cancelled],
+        )
+        return
+    if (event, phase) in ANSWERED_WITH_NOTHING:
+        COMMANDS[event](run)
+    else:
+        with pytest.raises(Refused):
+            COMMANDS[event](run)
+    assert run.collect_events() == []
+    assert run.phase is phase
+
+
+def test_an_ended_run_stays_as_it_is() -> None:
+    """No row of the table leads out of an end, and each end is reached by some row."""
+    starts = {phase for moves in TRANSITIONS.values() for phase in moves}
+    ends = {phase for moves in TRANSITIONS.values() for phase in moves.values()}
+    assert {phase for phase in Phase if phase.ended} == ends - starts
+    assert ends | {Phase.WAITING} == set(Phase)
+
+
+def seen(run: WorkflowExecution | None) -> Any:
+    """All that the outside sees of a run, and its ledger."""
+    assert run is not None
+    return task_view(run), list(step_views(run)), run.orders, run.phase, run.changed_at
+
+
+MOVES = st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=40)
+
+
+def history(moves: list[str]) -> tuple[WorkflowExecution, list[Event]]:
+    """A run that the moves have happened to, and its events."""
+    run = submitted()
+    for second, action in enumerate(moves, start=1):
+        act(run, action, second)
+    return run, list(run.collect_events())
+
+
+@given(moves=MOVES)
+def test_a_fold_over_stored_events_is_the_run_that_decided_them(moves: list[str]) -> None:
+    """Through JSON and back, the events lead to the same run."""
+    run, events = history(moves)
+    mapper = MsgspecMapper()
+    stored = [mapper.to_domain_event(mapper.to_stored_event(event)) for event in events]
+    assert stored == events
+    assert seen(fold(None, stored)) == seen(run)
+
+
+@given(moves=MOVES, data=st.data())
+def test_events_that_arrive_again_change_nothing(moves: list[str], data: st.DataObject) -> None:
+    """After each event, any earlier stretch of the stream may come once more."""
+    run, events = history(moves)
+    folded: WorkflowExecution | None = None
+    for number in range(len(events)):
+        back = data.draw(st.integers(0, number))
+        folded = fold(folded, events[number - back : number + 1])
+    assert seen(folded) == seen(run)
+
+
+@given(moves=MOVES)
+def test_versions_have_no_gap(moves: list[str]) -> None:
+    """Whatever was refused in between, events are numbered 1, 2, 3 ..."""
+    run, events = history(moves)
+    assert [event.originator_version for event in events] == list(range(1, run.version + 1))
+
+
+def test_events_of_a_stream_without_its_submission_are_no_run() -> None:
+    """There is nothing to fold them onto."""
+    run = running()
+    complete_next(run, stamp(2))
+    assert fold(None, run.collect_events()[1:]) is None
