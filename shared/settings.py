@@ -21,6 +21,11 @@ class Settings(BaseSettings):
 
     @property
     def sqlalchemy_url(self) -> str:
-        """Return the database's URL as SQLAlchemy wants it, with psycopg named as the driver."""
-        scheme, rest = self.database_url.split("://", 1)
-        return f"postgresql+psycopg://{rest}" if scheme in ("postgresql", "postgres") else self.database_url
+        """Return the database's URL as SQLAlchemy wants it."""
+        return sqlalchemy_url(self.database_url)
+
+
+def sqlalchemy_url(database_url: str) -> str:
+    """Return a libpq URL with psycopg named as SQLAlchemy's driver."""
+    scheme, rest = database_url.split("://", 1)
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgresql", "postgres") else database_url

@@ -6,7 +6,8 @@ obeys (DESIGN "Ending").
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import NoReturn
 
 import structlog
 
@@ -32,6 +33,7 @@ class Attempt:
         self.execution = execution
         self.number = execution.attempts
         self.now = now
+        self.step_started_at = now()
         self._log = log
         self._worker = worker
 
@@ -67,18 +69,16 @@ class Attempt:
 
         self.append(decide_if_running)
 
-    def end_failed(
-        self,
-        failure: Failure,
-        *,
-        step: str | None = None,
-        symbol: str | None = None,
-        started_at: datetime | None = None,
-    ) -> None:
-        """End the run with `failure`; always raises Stopped."""
+    def end_failed(self, failure: Failure, *, step: str | None = None, symbol: str | None = None) -> NoReturn:
+        """End the run with `failure`, of the running step if one is named; raises Stopped."""
         self.append_unless_cancelled(
             lambda run, stamp: run.fail(
-                stamp, attempt=self.number, failure=failure, step=step, symbol=symbol, started_at=started_at
+                stamp,
+                attempt=self.number,
+                failure=failure,
+                step=step,
+                symbol=symbol,
+                started_at=self.step_started_at if step else None,
             )
         )
         logger.error("execution.failed", step=step, symbol=symbol, error=failure.type, traceback=failure.traceback)
@@ -95,10 +95,8 @@ class Attempt:
         if self.remaining() <= timedelta():
             self.time_out()
 
-    def time_out(
-        self, *, step: str | None = None, symbol: str | None = None, started_at: datetime | None = None
-    ) -> None:
-        """End the run because its time is over; always raises Stopped."""
+    def time_out(self, *, step: str | None = None, symbol: str | None = None) -> NoReturn:
+        """End the run because its time is over; raises Stopped."""
         seconds = self.execution.submitted.timeout_seconds
         failure = Failure(
             type="timeout",
@@ -106,4 +104,4 @@ class Attempt:
             retryable=False,
             timed_out=True,
         )
-        self.end_failed(failure, step=step, symbol=symbol, started_at=started_at)
+        self.end_failed(failure, step=step, symbol=symbol)

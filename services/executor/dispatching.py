@@ -4,15 +4,15 @@ It remembers what it has seen by its position, committed together with the live 
 marks what it sent; a crash in between repeats a pointer, which is harmless, and loses none.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 from uuid import UUID
 
 import structlog
 
 from services.executor.live_runs import LiveRun, LiveRuns
 from services.executor.pointers import Sender
-from services.executor.store import LiveRunStore
 from shared.domain import execution_events as happened
 from shared.domain.errors import NotFound, Refused, VersionConflict
 from shared.domain.events import Stamp
@@ -22,6 +22,19 @@ DISPATCHER = "executor.dispatcher"
 SEND_BATCH = 100
 
 logger = structlog.get_logger()
+
+
+class Store(Protocol):
+    """Where live runs outlast the process; `services.executor.store` keeps them in PostgreSQL."""
+
+    def load(self) -> tuple[int, list[LiveRun]]:
+        """Return the position processed so far and the runs that were live then."""
+
+    def commit(self, position: int, changed: Sequence[LiveRun], ended: Sequence[UUID]) -> None:
+        """Write what changed and move to `position`, all or nothing."""
+
+    def mark_sent(self, runs: Iterable[LiveRun], now: datetime) -> None:
+        """Remember that pointers to `runs` are on their way."""
 
 
 class Dispatcher:
@@ -39,7 +52,7 @@ class Dispatcher:
     )
 
     def __init__(
-        self, log: EventLog, store: LiveRunStore, sender: Sender, *, window: int, now: Callable[[], datetime]
+        self, log: EventLog, store: Store, sender: Sender, *, window: int, now: Callable[[], datetime]
     ) -> None:
         self._log = log
         self._store = store

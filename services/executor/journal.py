@@ -44,7 +44,6 @@ class LogJournal:
         self._objects = objects
         self._on_boundary = on_boundary
         self._finish = finish
-        self._started_at = attempt.now()
         self._kept: list[Artifact] = []
 
     def is_done(self, step: str, symbol: str | None) -> bool:
@@ -66,7 +65,7 @@ class LogJournal:
 
     def begin(self, step: Step, symbol: str | None) -> None:
         """Start the clock of a position; raises Stopped when the run's time is over."""
-        self._started_at = self._attempt.now()
+        self._attempt.step_started_at = self._attempt.now()
         self._kept = []
         self._attempt.check_deadline()
         self._on_boundary(self._attempt.execution)
@@ -86,7 +85,7 @@ class LogJournal:
                 step=step.name,
                 symbol=symbol,
                 output=output,
-                started_at=self._started_at,
+                started_at=self._attempt.step_started_at,
                 artifacts=tuple(self._kept),
             )
             if last and execution.phase is Phase.RUNNING:
@@ -105,14 +104,14 @@ class LogJournal:
     def fail(self, step: Step, symbol: str | None, failure: Failure) -> None:
         """Append a retry, a collected failure or the run's end; raises Stopped unless it was collected."""
         if failure.type == SOFT_TIME_LIMIT:
-            self._attempt.time_out(step=step.name, symbol=symbol, started_at=self._started_at)
+            self._attempt.time_out(step=step.name, symbol=symbol)
         retry = self._attempt.execution.retries(step.name, symbol) + 1
         if failure.retryable and retry <= self._max_retries(step):
             self._schedule_retry(step, symbol, failure, retry)
         elif step.on_error is OnError.COLLECT and symbol is not None:
             self._collect(step, symbol, failure)
         else:
-            self._attempt.end_failed(failure, step=step.name, symbol=symbol, started_at=self._started_at)
+            self._attempt.end_failed(failure, step=step.name, symbol=symbol)
 
     def _collect(self, step: Step, symbol: str, failure: Failure) -> None:
         self._attempt.append(
@@ -122,7 +121,7 @@ class LogJournal:
                 step=step.name,
                 symbol=symbol,
                 failure=failure,
-                started_at=self._started_at,
+                started_at=self._attempt.step_started_at,
             )
         )
         self._report("step.failure_collected", step, symbol, error=failure.type, message=failure.message)
@@ -136,7 +135,7 @@ class LogJournal:
                 step=step.name,
                 symbol=symbol,
                 failure=failure,
-                started_at=self._started_at,
+                started_at=self._attempt.step_started_at,
                 due_at=due_at,
             )
         )
@@ -159,5 +158,5 @@ class LogJournal:
         return self._attempt.execution.steps.get((step, symbol))
 
     def _report(self, event: str, step: Step, symbol: str | None, **more: Any) -> None:
-        elapsed = self._attempt.now() - self._started_at
+        elapsed = self._attempt.now() - self._attempt.step_started_at
         logger.info(event, step=step.name, symbol=symbol, seconds=round(elapsed.total_seconds(), 6), **more)

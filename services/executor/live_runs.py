@@ -38,6 +38,7 @@ class LiveRun(msgspec.Struct, kw_only=True):
     attempt: int
     state: RunState
     since: int
+    timeout_seconds: float
     trace: str | None = None
     due_at: datetime | None = None
     sent: bool = False
@@ -101,6 +102,7 @@ class LiveRuns:
                     attempt=1,
                     state=RunState.WAITING,
                     since=position,
+                    timeout_seconds=event.timeout_seconds,
                     trace=event.trace,
                 )
                 self._runs[run.task_id] = run

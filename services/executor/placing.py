@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from hashlib import sha256
+from typing import NoReturn
 from uuid import UUID
 
 import structlog
@@ -10,6 +11,7 @@ import structlog
 from services.executor.attempt import Attempt
 from shared.domain.execution_events import OrderOutcome, RequestedOrder
 from shared.domain.execution_records import OrderLedgerState, OrderRecord
+from shared.domain.failures import Failure
 from shared.trading.broker import (
     Broker,
     OrderAmbiguous,
@@ -21,14 +23,13 @@ from shared.trading.broker import (
     plain,
 )
 from shared.workflow.context import Position
-from shared.workflow.errors import PermanentError
 from shared.workflow.orders import Decision, Order
 
 logger = structlog.get_logger()
 
 
-class NeedsAttention(PermanentError):
-    """Nobody but a person can tell what became of an order; the run stops here."""
+NEEDS_ATTENTION = "needs_attention"
+"""`Failure.type` of a run that stopped because only a person can tell what became of an order."""
 
 
 def client_order_id(task_id: UUID, position: Position, mark: int | str) -> str:
@@ -52,7 +53,8 @@ class LedgerPlacer:
     def place(self, decision: Decision, key: str | None = None) -> Order:
         """Place `decision` once and return what became of it; an order that the venue refused is `rejected`.
 
-        Raises VenueUnavailable when it was not sent and may be later, and NeedsAttention when nobody can tell.
+        Raises VenueUnavailable when it was not sent and may be later. When nobody but a person can tell what became
+        of it, the run ends there.
         """
         if key is None:
             self._ordinal += 1
@@ -62,7 +64,7 @@ class LedgerPlacer:
         if known is None:
             return self._place_new(request)
         if known.order != _requested(request):
-            raise NeedsAttention(
+            self._stop(
                 f"Order {order_id} was requested as {known.order} and now as {_requested(request)}. The step decided "
                 "otherwise when it ran again; place(d, key=...) keeps orders apart whose sequence may change."
             )
@@ -111,7 +113,7 @@ class LedgerPlacer:
         broker = self._open_broker()
         report = broker.find(request.client_order_id)
         if report is None and not broker.refuses_duplicates:
-            raise NeedsAttention(
+            self._stop(
                 f"Order {request.client_order_id} may or may not have reached the venue ({reason}), and the venue "
                 "does not refuse duplicates. Look at the venue's own book, then settle the order by hand."
             )
@@ -121,6 +123,10 @@ class LedgerPlacer:
             return self._reject(request, str(rejection))
         except OrderAmbiguous as doubt:
             raise VenueUnavailable(f"The venue does not say what became of the order: {doubt}") from doubt
+
+    def _stop(self, message: str) -> NoReturn:
+        failure = Failure(type=NEEDS_ATTENTION, message=message, retryable=False, needs_attention=True)
+        self._attempt.end_failed(failure, step=self._position.step, symbol=self._position.symbol)
 
     def _settle(self, request: OrderRequest, report: OrderReport) -> Order:
         if report.state is OrderState.REJECTED:

@@ -36,6 +36,7 @@ class CelerySender:
                 task_id=message_id(run.task_id, run.attempt),
                 queue=level_queue(run.level),
                 headers={TRACE_HEADER: run.trace} if run.trace else None,
+                soft_time_limit=run.timeout_seconds,  # type: ignore[arg-type]  # fractions of a second work
                 producer=self._producer,
                 ignore_result=True,
                 retry=False,

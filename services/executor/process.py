@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from celery import signals
 
 from services.executor.paper_book import SqlBook
-from services.executor.progress import ProgressBoard
+from services.executor.progress import RedisBoard
 from services.executor.runner import Runner, World
 from services.executor.settings import ExecutorSettings, Venue
 from services.executor.stamps import utc_now
@@ -42,7 +42,7 @@ def runner() -> Runner:
         objects=LocalObjectStore(own.objects_folder),
         registry=load_strategies(own.strategies),
         world=World(market_data=market_data, broker=broker, http=http_client),
-        board=ProgressBoard(redis.Redis.from_url(own.redis_url)),
+        board=RedisBoard(redis.Redis.from_url(own.redis_url)),
         now=utc_now,
     )
 

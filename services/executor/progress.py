@@ -2,7 +2,7 @@
 
 import threading
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import redis
@@ -19,7 +19,14 @@ INTERVAL = timedelta(milliseconds=250)
 logger = structlog.get_logger()
 
 
-class ProgressBoard:
+class Board(Protocol):
+    """Where progress is shown."""
+
+    def put(self, meta: ResultMeta, *, ttl_seconds: float) -> None:
+        """Have `meta` shown soon; a later one of the same run takes its place."""
+
+
+class RedisBoard:
     """Writes what runs of this process report; a thread of its own writes what came too soon after the last.
 
     Redis holds only what the log can rebuild, so that a Redis that is away costs progress and nothing else.
@@ -33,7 +40,7 @@ class ProgressBoard:
         threading.Thread(target=self._keep_writing, name="progress", daemon=True).start()
 
     def put(self, meta: ResultMeta, *, ttl_seconds: float) -> None:
-        """Have `meta` written soon; a later one of the same run takes its place."""
+        """Have `meta` written within a quarter of a second."""
         self._latest[meta.task_id] = (meta, ttl_seconds)
         self._changed.set()
 
@@ -54,7 +61,7 @@ class ProgressBoard:
 class RunProgress:
     """The progress of one attempt: boundaries, and what a step says of itself in between."""
 
-    def __init__(self, board: ProgressBoard) -> None:
+    def __init__(self, board: Board) -> None:
         self._board = board
         self._sequence = 0
         self._execution: WorkflowExecution | None = None

@@ -1,7 +1,7 @@
 """One attempt at a run: claim it in the log, take it through its steps, end it."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from services.executor.attempt import Attempt
 from services.executor.journal import LogJournal
 from services.executor.placing import LedgerPlacer
-from services.executor.progress import ProgressBoard, RunProgress
+from services.executor.progress import Board, RunProgress
 from services.executor.results import result_of
 from services.executor.stamps import Clock, worker_stamp
 from shared.domain.errors import InvalidInput, NotFound, Refused, VersionConflict
@@ -52,7 +52,7 @@ class Runner:
         objects: ObjectStore,
         registry: Registry,
         world: World,
-        board: ProgressBoard,
+        board: Board,
         now: Clock,
     ) -> None:
         self._log = log
@@ -77,12 +77,11 @@ class Runner:
                 return False
             logger.info("execution.started", strategy_id=execution.submitted.strategy_id)
             claimed = Attempt(self._log, execution, worker=worker, now=self._now)
-            try:
-                self._go(claimed)
-            except SoftTimeLimitExceeded:
-                self._time_out(claimed)
-            except Stopped:
-                pass
+            with suppress(Stopped):
+                try:
+                    self._go(claimed)
+                except SoftTimeLimitExceeded:
+                    claimed.time_out()
             logger.info("execution.left", phase=str(claimed.execution.phase))
             return True
 
@@ -101,24 +100,16 @@ class Runner:
             run_steps(workflow, attempt.execution.submitted.symbols, context, journal)
             journal.succeed()
 
-    def _time_out(self, attempt: Attempt) -> None:
-        try:
-            attempt.time_out()
-        except Stopped:
-            return
-
     def _definition(self, attempt: Attempt) -> tuple[Workflow, BaseModel]:
         """Return the workflow that the run was submitted for and its parameters; ends the run without them."""
         submitted = attempt.execution.submitted
         workflow = self._registry.workflows.get(submitted.strategy_id)
         if workflow is None or workflow.definition_hash != submitted.definition_hash:
             attempt.end_failed(_definition_failure(submitted.strategy_id, workflow))
-            raise Stopped
         try:
             return workflow, workflow.parse(submitted.parameters)
         except InvalidInput as error:
             attempt.end_failed(Failure(type="invalid_parameters", message=error.detail, retryable=False))
-            raise Stopped from error
 
     def _context(
         self,

@@ -190,16 +190,19 @@ class WorkflowExecution:
     def settle_order(self, stamp: Stamp, *, attempt: int, client_order_id: str, outcome: happened.OrderOutcome) -> None:
         """Record that the venue took the order."""
         self._require_attempt(attempt)
+        self._require_order(client_order_id)
         self._trigger(happened.OrderPlaced, stamp, attempt=attempt, client_order_id=client_order_id, outcome=outcome)
 
     def reject_order(self, stamp: Stamp, *, attempt: int, client_order_id: str, reason: str) -> None:
         """Record that the venue refused the order."""
         self._require_attempt(attempt)
+        self._require_order(client_order_id)
         self._trigger(happened.OrderRejected, stamp, attempt=attempt, client_order_id=client_order_id, reason=reason)
 
     def doubt_order(self, stamp: Stamp, *, attempt: int, client_order_id: str, reason: str) -> None:
         """Record that nobody knows whether the order arrived."""
         self._require_attempt(attempt)
+        self._require_order(client_order_id)
         self._trigger(happened.OrderAmbiguous, stamp, attempt=attempt, client_order_id=client_order_id, reason=reason)
 
     def request_cancel(self, stamp: Stamp, *, reason: str | None = None) -> None:
@@ -253,6 +256,10 @@ class WorkflowExecution:
             raise AlreadyFinished(f"Task {self.id} has already {self.phase}; attempt {attempt} may not add to it.")
         if attempt != self.attempts or self.phase not in (Phase.RUNNING, Phase.CANCELLING):
             raise StaleAttempt(f"Attempt {attempt} of task {self.id} no longer runs; its worker must stop.")
+
+    def _require_order(self, client_order_id: str) -> None:
+        if client_order_id not in self.orders:
+            raise Refused(f"Task {self.id} has no order {client_order_id}; record its request before its outcome.")
 
     def _trigger(self, event: type[Event], stamp: Stamp, **fields: Any) -> None:
         if self.phase not in TRANSITIONS[event]:

@@ -187,7 +187,8 @@ def _progress(execution: WorkflowExecution) -> ProgressView:
         )
         settled = [key for key in keys if execution.is_settled(key)]
         if len(settled) < len(keys):
-            left = next(key for key in keys if key not in settled)
+            settled_keys = set(settled)
+            left = next(key for key in keys if key not in settled_keys)
             finished = tuple(symbol for _, symbol in settled if symbol is not None)
             return ProgressView(
                 current_step=step.name,

@@ -15,15 +15,11 @@ from shared.domain.events import EVENTS, Event
 from shared.domain.execution import WorkflowExecution, fold
 from shared.log.event_log import Recorded, task_not_found
 from shared.log.mapper import MsgspecMapper
-from shared.log.recorder import APPEND, EVENTS_TABLE, FIND, SCHEMA, append_parameters
+from shared.log.recorder import APPEND, EVENTS_TABLE, FIND, READ, SCHEMA, append_parameters
 
 STREAM = (
     f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
     "WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version LIMIT %s"
-)
-READ = (
-    f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
-    "WHERE notification_id > %s AND topic = ANY(%s) ORDER BY notification_id LIMIT %s"
 )
 LATEST = (
     f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "

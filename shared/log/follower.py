@@ -9,9 +9,10 @@ from typing import Protocol
 
 import psycopg
 import structlog
+from eventsourcing.persistence import StoredEvent
 
 from shared.log.event_log import EventLog, Recorded
-from shared.log.recorder import CHANNEL
+from shared.log.recorder import CHANNEL, READ
 
 BATCH = 500
 STANDBY_POLL = timedelta(milliseconds=500)
@@ -48,11 +49,13 @@ class Follower:
     """Runs one handler until `stop` is set. A second replica stands by on an advisory lock.
 
     Latency from commit to `process` is that of NOTIFY, about half a millisecond. When PostgreSQL or the handler
-    fails, it starts again from the committed position, after a delay that doubles up to two seconds.
+    fails, it starts again from the committed position, after a delay that doubles up to two seconds. It reads on the
+    connection that holds the lock: that one ends with the server, whereas a pool waits for it for minutes, which would
+    keep the follower from stopping and from being back as soon as the server is.
     """
 
     def __init__(self, log: EventLog, database_url: str, handler: Handler) -> None:
-        self._log = log
+        self._decode = log.mapper.to_domain_event
         self._database_url = database_url
         self._handler = handler
         self.active = threading.Event()
@@ -88,7 +91,7 @@ class Follower:
         self.active.set()
         logger.info("follower.active", follower=self._handler.name, position=position)
         while not stop.is_set():
-            batch = self._log.read(position, limit=BATCH, topics=self._handler.topics)
+            batch = self._read(connection, position)
             if batch:
                 self._handler.process(batch)
                 position = batch[-1].position
@@ -97,6 +100,15 @@ class Follower:
                 wait = IDLE_POLL if due_in is None else min(IDLE_POLL, max(due_in, timedelta()))
                 for _ in connection.notifies(timeout=wait.total_seconds(), stop_after=1):
                     pass
+
+    def _read(self, connection: psycopg.Connection, position: int) -> list[Recorded]:
+        rows = connection.execute(
+            READ.encode(), (position, list(self._handler.topics), BATCH), prepare=True, binary=True
+        )
+        return [
+            Recorded(number, self._decode(StoredEvent(stream, version, topic, state)))  # type: ignore[arg-type]
+            for number, stream, version, topic, state in rows
+        ]
 
 
 def lock_key(follower: str) -> int:

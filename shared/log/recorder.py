@@ -22,6 +22,11 @@ FIND = (
     f"SELECT notification_id, state FROM {SCHEMA}.{EVENTS_TABLE} WHERE originator_id = %s AND originator_version = %s"
 )
 
+READ = (
+    f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
+    "WHERE notification_id > %s AND topic = ANY(%s) ORDER BY notification_id LIMIT %s"
+)
+
 
 def append_parameters(
     stored_events: Sequence[StoredEvent],

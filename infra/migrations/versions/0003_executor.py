@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("since", sa.BigInteger, nullable=False),
+        sa.Column("timeout_seconds", sa.Float, nullable=False),
         sa.Column("trace", sa.Text),
         sa.Column("due_at", sa.DateTime(timezone=True)),
         sa.Column("sent_at", sa.DateTime(timezone=True)),

@@ -1,0 +1,106 @@
+"""What the dispatcher needs of a store, held against the fake of its unit tests and against PostgreSQL."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from services.executor.dispatching import DISPATCHER, Store
+from services.executor.live_runs import LiveRun, RunState
+from services.executor.store import LiveRunStore
+from shared.domain.priority import Priority
+from shared.log.positions import AlreadyProcessed
+from shared.settings import sqlalchemy_url
+from tests.builders import NOW, TRACEPARENT, submitted
+from tests.memory_store import MemoryStore
+
+Reopen = Callable[[], Store]
+"""Opens the store anew, as after a restart."""
+
+
+@pytest.fixture(params=["memory", "postgresql"])
+def reopen(request: pytest.FixtureRequest) -> Iterator[Reopen]:
+    """Each kind of store."""
+    if request.param == "memory":
+        store = MemoryStore()
+        yield lambda: store
+        return
+    engine = sa.create_engine(sqlalchemy_url(request.getfixturevalue("migrated_database_url")))
+    yield lambda: LiveRunStore(engine, DISPATCHER)
+    engine.dispose()
+
+
+def a_run(**changes: object) -> LiveRun:
+    """A run that waits."""
+    fields = {
+        "task_id": submitted().id,
+        "strategy_id": "sma-crossover",
+        "symbols": ("AAPL", "BRK.B"),
+        "user_id": "ada",
+        "level": Priority.HIGH,
+        "attempt": 1,
+        "state": RunState.WAITING,
+        "since": 7,
+        "timeout_seconds": 60.5,
+        "trace": TRACEPARENT,
+    }
+    return LiveRun(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_an_empty_store_begins_at_the_beginning(reopen: Reopen) -> None:
+    """Nothing was processed, nothing is live."""
+    assert reopen().load() == (0, [])
+
+
+def test_what_was_committed_comes_back(reopen: Reopen) -> None:
+    """Every field of a run survives, a due time too."""
+    waiting, retrying = a_run(), a_run(state=RunState.RETRYING, due_at=NOW, attempt=2, trace=None)
+    reopen().commit(9, [waiting, retrying], [])
+
+    position, runs = reopen().load()
+
+    assert position == 9
+    assert {run.task_id: run for run in runs} == {waiting.task_id: waiting, retrying.task_id: retrying}
+
+
+def test_a_sent_run_stays_sent_until_it_moves_on(reopen: Reopen) -> None:
+    """The mark is of one wait; a run that waits again is unsent."""
+    run = a_run()
+    reopen().commit(7, [run], [])
+    reopen().mark_sent([run], NOW)
+    (sent,) = reopen().load()[1]
+    assert sent.sent
+
+    reopen().commit(8, [a_run(task_id=run.task_id, attempt=2, since=8)], [])
+    (again,) = reopen().load()[1]
+    assert (again.sent, again.attempt) == (False, 2)
+
+
+def test_a_late_mark_of_an_earlier_wait_is_ignored(reopen: Reopen) -> None:
+    """A run that moved on between sending and marking keeps its row as it is."""
+    run = a_run()
+    reopen().commit(7, [run], [])
+    reopen().commit(8, [a_run(task_id=run.task_id, attempt=2, since=8)], [])
+    reopen().mark_sent([run], NOW)
+
+    (kept,) = reopen().load()[1]
+    assert not kept.sent
+
+
+def test_an_ended_run_is_gone(reopen: Reopen) -> None:
+    """An ended run leaves no row; ending one that never had a row is fine."""
+    run = a_run()
+    reopen().commit(7, [run], [])
+    reopen().commit(8, [], [run.task_id, submitted().id])
+
+    assert reopen().load() == (8, [])
+
+
+def test_a_position_moves_forward_only(reopen: Reopen) -> None:
+    """A replica that is behind cannot undo what another has committed, and learns of it."""
+    reopen().commit(9, [], [])
+    late = a_run()
+
+    with pytest.raises(AlreadyProcessed):
+        reopen().commit(9, [late], [])
+    assert reopen().load() == (9, [])

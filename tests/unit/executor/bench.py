@@ -1,0 +1,179 @@
+"""A runner on a log in memory, with a clock that stands still and a venue that does as it is told."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from services.executor.runner import Runner, World
+from shared.domain.execution import WorkflowExecution
+from shared.domain.priority import Priority
+from shared.objects.memory import MemoryObjectStore
+from shared.result_backend import ResultMeta
+from shared.trading.broker import OrderReport, OrderRequest, OrderState
+from shared.workflow.registry import Registry
+from shared.workflow.workflow import Workflow
+from tests.builders import NOW, stamp, submitted
+from tests.memory_log import MemoryEventLog
+
+WORKER = "executor@test"
+
+
+class Clock:
+    """A time that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def __call__(self) -> datetime:
+        """Return the present moment."""
+        return self.at
+
+    def forward(self, **duration: float) -> None:
+        """Let time pass."""
+        self.at += timedelta(**duration)
+
+
+class Venue:
+    """A broker in memory that raises what `answers` holds for the next submissions, then fills at 10 dollars."""
+
+    def __init__(self, *, refuses_duplicates: bool = True) -> None:
+        self.refuses_duplicates = refuses_duplicates
+        self.answers: list[Exception | None] = []
+        self.arrives_anyway = False
+        self.on_arrival: Callable[[], None] = lambda: None
+        self.received: list[OrderRequest] = []
+        self.book: dict[str, OrderReport] = {}
+
+    def submit(self, request: OrderRequest) -> OrderReport:
+        """Take an order, or raise the next answer; with `arrives_anyway` it is in the book all the same.
+
+        `on_arrival` is called first.
+        """
+        self.on_arrival()
+        self.received.append(request)
+        answer = self.answers.pop(0) if self.answers else None
+        if answer is None or self.arrives_anyway:
+            self.book.setdefault(request.client_order_id, _filled(request))
+        if answer is not None:
+            raise answer
+        return self.book[request.client_order_id]
+
+    def find(self, client_order_id: str) -> OrderReport | None:
+        """Return what is in the book."""
+        return self.book.get(client_order_id)
+
+    def cash(self) -> Decimal:
+        """Return no cash."""
+        return Decimal(0)
+
+    def positions(self) -> dict[str, Decimal]:
+        """Return no positions."""
+        return {}
+
+
+def _filled(request: OrderRequest) -> OrderReport:
+    return OrderReport(
+        client_order_id=request.client_order_id,
+        venue_order_id=f"v-{request.client_order_id[-4:]}",
+        symbol=request.symbol,
+        side=request.side,
+        quantity=request.quantity,
+        limit_price=request.limit_price,
+        state=OrderState.FILLED,
+        submitted_at=NOW,
+        filled_quantity=request.quantity,
+        average_price=Decimal(10),
+        fees=Decimal(1),
+        filled_at=NOW,
+    )
+
+
+@dataclass
+class RecordedProgress:
+    """A board that keeps every report."""
+
+    metas: list[ResultMeta] = field(default_factory=list)
+
+    def put(self, meta: ResultMeta, *, ttl_seconds: float) -> None:
+        """Keep `meta`."""
+        self.metas.append(meta)
+
+
+def no_market_data() -> Any:
+    """Fail: these workflows bring their own numbers."""
+    raise AssertionError("no step of these tests reads prices")
+
+
+class Bench:
+    """Runs attempts of one workflow."""
+
+    def __init__(self, workflow: Workflow, *, venue: Venue | None = None) -> None:
+        self.workflow = workflow
+        self.log = MemoryEventLog()
+        self.clock = Clock()
+        self.venue = venue or Venue()
+        self.objects = MemoryObjectStore()
+        self.board = RecordedProgress()
+        self.runner = Runner(
+            log=self.log,
+            objects=self.objects,
+            registry=Registry(workflows={workflow.name: workflow}, broken=()),
+            world=World(market_data=no_market_data, broker=lambda: self.venue, http=httpx.Client),
+            board=self.board,
+            now=self.clock,
+        )
+
+    def submit(self, *symbols: str, **changes: Any) -> UUID:
+        """Put a run of the workflow into the log."""
+        described = self.workflow.describe()
+        fields: dict[str, Any] = {
+            "strategy_id": self.workflow.name,
+            "symbols": symbols or ("AAPL", "MSFT"),
+            "priority": Priority.NORMAL,
+            "parameters": {},
+            "steps": described.steps,
+            "definition_hash": described.definition_hash,
+            "max_retries": described.max_retries,
+        }
+        execution = submitted(**(fields | changes))
+        self.log.save_execution(execution)
+        return execution.id
+
+    def run(self, task_id: UUID, attempt: int = 1) -> WorkflowExecution:
+        """Run one attempt and return the run as the log then has it."""
+        assert self.runner.run(task_id, attempt, worker=WORKER)
+        return self.log.execution(task_id)
+
+    def fall_due(self, task_id: UUID) -> None:
+        """End the delay of a retry, as the dispatcher does."""
+        self.change(task_id, lambda execution: execution.fall_due(stamp(actor="executor.dispatcher")))
+
+    def cancel(self, task_id: UUID) -> None:
+        """Ask for the run to stop, as the gateway does."""
+        self.change(task_id, lambda execution: execution.request_cancel(stamp(), reason="enough"))
+
+    def change(self, task_id: UUID, command: Callable[[WorkflowExecution], None]) -> None:
+        """Append what somebody else decides."""
+        execution = self.log.execution(task_id)
+        command(execution)
+        self.log.save_execution(execution)
+
+    def topics(self, task_id: UUID) -> list[str]:
+        """Return what has happened to a run, by name."""
+        return [event.TOPIC.removeprefix("execution.") for event in self.log.stream(task_id)]
+
+    def result(self, execution: WorkflowExecution) -> dict[str, Any]:
+        """Return the result that stands in the log."""
+        assert execution.result is not None
+        result: dict[str, Any] = execution.result.inline
+        return result
+
+
+def states(orders: Sequence[dict[str, Any]]) -> list[str]:
+    """The states of a result's orders."""
+    return [order["state"] for order in orders]

@@ -1,0 +1,179 @@
+"""The dispatcher between log, store and queue: what it commits, what it sends, and in which order."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from services.executor.dispatching import Dispatcher
+from services.executor.live_runs import LiveRun
+from services.executor.pointers import arguments, message_id
+from shared.domain.execution import WorkflowExecution
+from shared.domain.phases import Phase
+from tests.builders import failure, stamp, submitted
+from tests.memory_log import MemoryEventLog
+from tests.memory_store import MemoryStore
+from tests.unit.executor.bench import Clock
+
+
+class RedisAway(Exception):
+    """The queue does not answer."""
+
+
+class ListSender:
+    """Keeps what is sent; raises while it is away."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[UUID, int]] = []
+        self.away = False
+
+    def send(self, run: LiveRun) -> None:
+        """Keep a pointer."""
+        if self.away:
+            raise RedisAway
+        self.sent.append((run.task_id, run.attempt))
+
+
+class Desk:
+    """A dispatcher with everything around it."""
+
+    def __init__(self) -> None:
+        self.log = MemoryEventLog()
+        self.store = MemoryStore()
+        self.sender = ListSender()
+        self.clock = Clock()
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again with what was committed, as after a crash."""
+        self.dispatcher = Dispatcher(self.log, self.store, self.sender, window=10, now=self.clock)
+        self.position = self.dispatcher.start()
+
+    def turn(self) -> timedelta | None:
+        """Follow the log to its end once."""
+        batch = self.log.read(self.position, topics=self.dispatcher.topics)
+        if batch:
+            self.dispatcher.process(batch)
+            self.position = batch[-1].position
+        return self.dispatcher.tick()
+
+    def submit(self) -> WorkflowExecution:
+        """Put a run into the log."""
+        execution = submitted()
+        self.log.save_execution(execution)
+        return execution
+
+    def fail_with_retry(self, execution: WorkflowExecution, *, due_in: float) -> None:
+        """Claim the run and have it wait for a retry."""
+        execution.claim(stamp(), attempt=1, worker="w")
+        execution.schedule_retry(
+            stamp(),
+            attempt=1,
+            step="load",
+            symbol=None,
+            failure=failure(),
+            started_at=stamp().at,
+            due_at=stamp(due_in).at,
+        )
+        self.log.save_execution(execution)
+
+
+def test_a_submitted_run_is_sent_once() -> None:
+    """Another turn without news sends nothing."""
+    desk = Desk()
+    run = desk.submit()
+    desk.turn()
+    desk.turn()
+
+    assert desk.sender.sent == [(run.id, 1)]
+
+
+def test_a_crash_before_the_mark_repeats_a_pointer_and_loses_none() -> None:
+    """What was sent and not yet marked is sent again; what was marked is not."""
+    desk = Desk()
+    run = desk.submit()
+    desk.turn()
+    desk.store.rows[run.id].sent = False
+    desk.restart()
+    desk.turn()
+    desk.restart()
+    desk.turn()
+
+    assert desk.sender.sent == [(run.id, 1)] * 2
+
+
+def test_a_queue_that_is_away_loses_nothing() -> None:
+    """The run is committed, and sent when the queue is back."""
+    desk = Desk()
+    run = desk.submit()
+    desk.sender.away = True
+    with pytest.raises(RedisAway):
+        desk.turn()
+    desk.sender.away = False
+    desk.restart()
+    desk.turn()
+
+    assert desk.sender.sent == [(run.id, 1)]
+
+
+def test_a_retry_falls_due_in_the_log_and_is_sent_as_the_next_attempt() -> None:
+    """The dispatcher sleeps until the due time, appends RetryDue, and sends attempt 2."""
+    desk = Desk()
+    run = desk.submit()
+    desk.fail_with_retry(run, due_in=4)
+    assert desk.turn() == timedelta(seconds=4)
+
+    desk.clock.forward(seconds=4)
+    assert desk.turn() is None
+    assert desk.log.execution(run.id).phase is Phase.RETRY_DUE
+    desk.turn()
+
+    assert desk.sender.sent == [(run.id, 2)]
+
+
+def test_a_retry_survives_a_restart() -> None:
+    """The due time stands in the store, not in anybody's memory."""
+    desk = Desk()
+    run = desk.submit()
+    desk.fail_with_retry(run, due_in=4)
+    desk.turn()
+    desk.restart()
+    desk.clock.forward(seconds=5)
+    desk.turn()
+
+    assert desk.log.execution(run.id).phase is Phase.RETRY_DUE
+
+
+def test_a_retry_that_was_cancelled_meanwhile_is_left_alone() -> None:
+    """A cancellation that the dispatcher has not read yet wins over the due time."""
+    desk = Desk()
+    run = desk.submit()
+    desk.fail_with_retry(run, due_in=4)
+    desk.turn()
+    run.request_cancel(stamp(1))
+    desk.log.save_execution(run)
+    desk.clock.forward(seconds=4)
+    desk.dispatcher.tick()
+
+    assert desk.log.execution(run.id).phase is Phase.CANCELLED
+    desk.turn()
+    assert desk.sender.sent == []
+
+
+def test_a_pointer_says_what_people_look_for() -> None:
+    """The message bears the task, its attempt, strategy, symbols, priority and user; its id is the task's own."""
+    desk = Desk()
+    run = desk.submit()
+    desk.turn()
+    (live,) = desk.store.rows.values()
+
+    assert arguments(live) == {
+        "task_id": str(run.id),
+        "attempt": 1,
+        "strategy_id": "sma-crossover",
+        "symbols": ["AAPL", "MSFT"],
+        "priority": "normal",
+        "user_id": "ada",
+    }
+    assert message_id(run.id, 1) == str(run.id)
+    assert len({message_id(run.id, attempt) for attempt in (1, 2, 3)}) == 3
