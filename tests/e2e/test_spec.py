@@ -1,0 +1,215 @@
+"""The specification, scenario by scenario, from outside, on the real stack: one test for each id of SPEC.md."""
+
+import json
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from celery.result import AsyncResult
+from kombu import Connection, Exchange, Producer
+
+from shared.domain.outputs import ObjectRef
+from shared.objects import LocalObjectStore
+from shared.settings import sqlalchemy_url
+from tests.e2e.stack import CHECKOUT, Stack
+from tests.waiting import until
+
+LEVELS = ("high", "normal", "low")
+QUEUES = {*LEVELS, *(f"{level}.resume" for level in LEVELS), "maintenance"}
+
+
+def arrived(gates: Path, symbol: str, task_id: str) -> Path:
+    """The file by which a gated run says that it stands before a gate."""
+    return gates / f"{symbol}.{task_id}"
+
+
+def inspect(stack: Stack, what: str) -> Any:
+    """Ask the one worker, as `celery inspect` does."""
+    (answer,) = getattr(stack.celery.control.inspect(limit=1, timeout=10), what)().values()
+    return answer
+
+
+def test_r1_1_celery_is_configured_with_its_queues_and_routes(stack: Stack) -> None:
+    """`celery inspect` shows the Redis broker, JSON only, every queue with a consumer, and routes by task type."""
+    asked = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "services.executor.app", "inspect", "conf", "--json", "--timeout=2"],
+        cwd=CHECKOUT,
+        env=stack.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (conf,) = json.loads(asked.stdout).values()
+    consumed = {queue["name"] for queue in inspect(stack, "active_queues")}
+
+    assert conf["broker_url"].startswith("redis://")
+    assert conf["accept_content"] == ["json"]
+    assert {route["queue"] for route in conf["task_routes"].values()} == {"normal", "maintenance"}
+    assert consumed == QUEUES
+
+
+def test_r1_2_a_pickled_message_is_refused_and_large_values_travel_by_reference(stack: Stack) -> None:
+    """JSON only; DataFrames and anything over 64 KiB are objects, and their references stand in the steps."""
+    task = stack.wait(stack.submit("sized"))
+    assert task["result"]["output"] == {"sum": 7.5, "length": 70 * 1024}
+
+    steps = {step["step"]: step for step in stack.http.get(f"/api/tasks/{task['task_id']}/steps").json()["items"]}
+    objects = LocalObjectStore(stack.home.path / "objects")
+    for name in ("table", "large"):
+        reference = ObjectRef(**steps[name]["output"])
+        assert len(objects.get(reference)) == reference.size
+    assert steps["table"]["output"]["media_type"] == "application/vnd.apache.parquet"
+
+    with Connection(stack.record.redis_url) as connection:
+        producer = Producer(connection, exchange=Exchange("blotter", type="direct"), serializer="pickle")
+        producer.publish({"boom": 1}, routing_key="normal", headers={"task": "executor.run", "id": "pickled"})
+    until(lambda: "Refusing to deserialize" in stack.log_of("worker"), hint="the pickled message is not refused")
+
+
+def test_r2_1_a_submission_is_durable_at_once_and_its_message_says_what_it_is(stack: Stack, gates: Path) -> None:
+    """202 with the id; a record with that id; the Celery task bears strategy, symbols, priority and user."""
+    task_id = stack.submit("gated", "MSFT", "IBM", priority="high", parameters={"gates": str(gates)})
+    assert stack.task(task_id)["task_id"] == task_id
+    until(arrived(gates, "MSFT", task_id).exists)
+
+    (active,) = [task for task in inspect(stack, "active") if task["kwargs"]["task_id"] == task_id]
+    told = {key: active["kwargs"][key] for key in ("strategy_id", "symbols", "priority", "user_id")}
+    assert told == {"strategy_id": "gated", "symbols": ["MSFT", "IBM"], "priority": "high", "user_id": "local"}
+    assert active["id"] == task_id
+
+    engine = sa.create_engine(sqlalchemy_url(stack.record.database_url))
+    with engine.connect() as connection:
+        row = connection.execute(
+            sa.text("SELECT status FROM status.workflow_executions WHERE task_id = :id"), {"id": task_id}
+        ).one()
+    engine.dispose()
+    assert row.status == "running"
+    (gates / "MSFT").touch()
+    (gates / "IBM").touch()
+    stack.wait(task_id, "SUCCESS")
+
+
+def test_r2_2_a_run_goes_through_its_steps_in_order_and_each_is_logged(stack: Stack) -> None:
+    """Running, steps in order, an event and a log line for each, completed, result in Celery's backend."""
+    task_id = stack.submit("three-steps")
+    task = stack.wait(task_id, "SUCCESS")
+
+    assert task["status"] == "completed"
+    assert stack.types(task_id) == [
+        "submitted",
+        "attempt_started",
+        *["step_completed"] * 3,
+        "succeeded",
+    ]
+    lines = [json.loads(line) for line in stack.log_of("worker").splitlines() if task_id in line and line[0] == "{"]
+    assert [line["step"] for line in lines if line["event"] == "step.completed"] == ["first", "second", "third"]
+    result: AsyncResult[Any] = AsyncResult(task_id, app=stack.celery)
+    assert result.get(timeout=10)["output"] == {"n": 7, "k1": 8, "k2": 9, "k3": 10}
+
+
+def test_r2_3_runs_go_side_by_side_up_to_the_workers_concurrency(stack: Stack, gates: Path) -> None:
+    """With two slots two runs are at work at once, a third waits, and each ends on its own."""
+    tasks = [stack.submit("gated", "MSFT", parameters={"gates": str(gates)}) for _ in range(3)]
+    first, second, third = tasks
+    until(lambda: all(arrived(gates, "MSFT", task).exists() for task in (first, second)))
+
+    assert len(inspect(stack, "active")) == 2
+    assert stack.task(third)["state"] == "PENDING"
+    assert not arrived(gates, "MSFT", third).exists()
+    (gates / "MSFT").touch()
+    assert {stack.wait(task)["state"] for task in tasks} == {"SUCCESS"}
+
+
+def test_r4_1_a_task_is_asked_for_by_its_id(stack: Stack, gates: Path) -> None:
+    """The state is Celery's word, with progress, result or error; an unknown id is 404, never PENDING."""
+    running = stack.submit("gated", "MSFT", parameters={"gates": str(gates)})
+    until(arrived(gates, "MSFT", running).exists)
+    assert stack.wait(running, "STARTED")["progress"]["current_step"] == "passed"
+    (gates / "MSFT").touch()
+    assert stack.wait(running, "SUCCESS")["result"]["output"] == "msft"
+
+    failed = stack.wait(stack.submit("faulty", parameters={"kind": "permanent"}))
+    assert (failed["state"], failed["error"]["type"], failed["result"]) == ("FAILURE", "ValueError", None)
+
+    unknown = stack.http.get("/api/tasks/00000000-0000-0000-0000-000000000000")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "task_not_found")
+
+
+def test_r4_2_progress_is_live_and_never_goes_backwards(stack: Stack, gates: Path) -> None:
+    """Step, symbol and what is done already, by the API and by AsyncResult, at each gate of the run."""
+    symbols = ["AAPL", "GOOG", "IBM"]
+    task_id = stack.submit("gated", *symbols, parameters={"gates": str(gates)})
+    result: AsyncResult[Any] = AsyncResult(task_id, app=stack.celery)
+    fractions = [0.0]
+    for number, symbol in enumerate(symbols):
+        until(arrived(gates, symbol, task_id).exists)
+        progress = until(
+            lambda symbol=symbol: (p := stack.task(task_id)["progress"]) and p["current_symbol"] == symbol and p
+        )
+        assert (progress["current_step"], progress["total_steps"]) == ("passed", 2)
+        assert progress["completed_symbols"] == symbols[:number]
+        assert progress["fraction"] >= fractions[-1]
+        fractions.append(progress["fraction"])
+        until(lambda symbol=symbol: (result.info or {}).get("current_symbol") == symbol)
+        (gates / symbol).touch()
+    assert stack.wait(task_id, "SUCCESS")["progress"]["fraction"] == 1.0
+
+
+def test_r4_3_a_result_is_in_redis_for_its_time(stack: Stack) -> None:
+    """24 hours by default; decisions, orders and errors are in it."""
+    task_id = stack.submit("three-steps")
+    task = stack.wait(task_id, "SUCCESS")
+    key = f"celery-task-meta-{task_id}"
+    until(lambda: json.loads(stack.redis.get(key) or b"{}").get("status") == "SUCCESS")
+
+    assert 86_000 < stack.redis.ttl(key) <= 86_400
+    assert {"decisions", "orders", "errors"} <= task["result"].keys()
+    ends = datetime.fromisoformat(task["result_expires_at"]) - datetime.fromisoformat(task["finished_at"])
+    assert ends.total_seconds() == 86_400
+
+
+@pytest.mark.parametrize("failures", [2])
+def test_r5_1_a_temporary_error_is_retried_after_1_then_2_seconds(stack: Stack, failures: int) -> None:
+    """Exponential delays, each retry an event and a log line; the run goes on from the failed step."""
+    task_id = stack.submit("faulty", parameters={"kind": "temporary", "failures": failures})
+    waiting = stack.wait(task_id, "RETRY")
+    assert waiting["status"] == "retrying"
+    assert waiting["reason"]
+    task = stack.wait(task_id, "SUCCESS")
+
+    assert task["result"]["output"] == [1, 3]
+    assert task["attempts"] == 3
+    retries = [event for event in stack.events(task_id) if event["type"] == "execution.retry_scheduled"]
+    delays = [
+        datetime.fromisoformat(event["data"]["due_at"]) - datetime.fromisoformat(event["at"]) for event in retries
+    ]
+    assert [round(delay.total_seconds(), 1) for delay in delays] == [1.0, 2.0]
+    assert sum(task_id in line and "step.retry_scheduled" in line for line in stack.log_of("worker").splitlines()) == 2
+
+
+def test_r5_2_a_permanent_error_is_not_retried_and_bears_its_traceback(stack: Stack) -> None:
+    """FAILURE at once, with the full traceback in the record and in the log."""
+    task_id = stack.submit("faulty", parameters={"kind": "permanent"})
+    task = stack.wait(task_id, "FAILURE")
+
+    assert task["attempts"] == 1
+    assert task["error"]["message"] == "this can never work"
+    assert 'raise ValueError("this can never work")' in task["error"]["traceback"]
+    assert any(
+        task_id in line and "Traceback" in line and "this can never work" in line
+        for line in stack.log_of("worker").splitlines()
+    )
+
+
+def test_r11_a_chain_passes_outputs_on_and_stops_at_a_failure(stack: Stack) -> None:
+    """Dependent steps run one after the other; the output of one is the input of the next."""
+    done = stack.wait(stack.submit("three-steps"), "SUCCESS")
+    assert done["result"]["output"] == {"n": 7, "k1": 8, "k2": 9, "k3": 10}
+
+    failed = stack.wait(stack.submit("faulty", parameters={"kind": "permanent"}), "FAILURE")
+    steps = stack.http.get(f"/api/tasks/{failed['task_id']}/steps").json()["items"]
+    assert [(step["step"], step["state"]) for step in steps] == [("before", "completed"), ("fail", "failed")]
