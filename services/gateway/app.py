@@ -1,0 +1,57 @@
+"""The gateway: the only way in from outside.
+
+It decides from the log and appends to it; what it tells about tasks comes from the status service, or from the log
+itself where that is behind or away. API.md is its contract, and `/openapi.json` says the same.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from fastapi import Depends, FastAPI
+
+from services.gateway import problems
+from services.gateway.authentication import BEARER, Authentication
+from services.gateway.body_limit import BodyLimit
+from services.gateway.components import open_components
+from services.gateway.credentials import Credentials
+from services.gateway.openapi import DocumentedApp
+from services.gateway.queries import refuse_repeated
+from services.gateway.routes import health, strategies, tasks
+from services.gateway.settings import GatewaySettings
+from services.gateway.tracing import Tracing
+
+DESCRIPTION = "Trading workflows as durable tasks. Errors are RFC 9457 problem documents that say what to do next."
+
+
+def create_app(settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
+    """Return the application; its connections open when it starts and close when it stops.
+
+    `status_transport` replaces the network between it and the status service.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_components(settings, status_transport=status_transport) as components:
+            app.state.components = components
+            yield
+
+    credentials = Credentials(settings.keys)
+    app = DocumentedApp(
+        title="Blotter",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # Tracing below does it
+    )
+    problems.install(app, max_body_bytes=settings.max_body_bytes)
+    # The last one added is the outermost.
+    app.add_middleware(Authentication, credentials=credentials)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(Tracing)
+    needs_key = [] if credentials.open else [BEARER]
+    for router in (tasks.router, strategies.router):
+        app.include_router(router, dependencies=[Depends(refuse_repeated), *needs_key])
+    app.include_router(health.router, dependencies=[Depends(refuse_repeated)])
+    return app

@@ -1,0 +1,84 @@
+"""What the routes call, one of each for the whole process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx
+from fastapi import Request
+
+from services.gateway.cancellations import Cancellations
+from services.gateway.catalogue import Catalogue
+from services.gateway.readiness import Readiness
+from services.gateway.reading import Reading
+from services.gateway.recent_writes import RecentWrites
+from services.gateway.settings import GatewaySettings
+from services.gateway.status_client import StatusClient
+from services.gateway.submissions import Submissions
+from shared.domain.errors import Unavailable
+from shared.log.async_event_log import AsyncEventLog
+from shared.objects import LocalObjectStore
+
+FIRST_LOOK = timedelta(seconds=2)
+"""How long the start waits for the log; without it the gateway starts all the same, and is not ready."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Components:
+    """The gateway without HTTP."""
+
+    catalogue: Catalogue
+    submissions: Submissions
+    cancellations: Cancellations
+    reading: Reading
+    readiness: Readiness
+
+
+@asynccontextmanager
+async def open_components(
+    settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTransport | None = None
+) -> AsyncIterator[Components]:
+    """Connect to the log and to the status service, and follow the catalogue; neither has to be reachable yet."""
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(AsyncEventLog(settings.database_url))
+        status = await stack.enter_async_context(StatusClient(settings.status_url, transport=status_transport))
+        catalogue = Catalogue(log, settings.database_url)
+        await stack.enter_async_context(_followed(catalogue))
+        writes = RecentWrites()
+        yield Components(
+            catalogue=catalogue,
+            submissions=Submissions(
+                log,
+                catalogue,
+                writes,
+                id_namespace=settings.id_namespace,
+                result_ttl_seconds=settings.result_ttl_seconds,
+            ),
+            cancellations=Cancellations(log, writes),
+            reading=Reading(log, status, writes, LocalObjectStore(settings.home / "objects")),
+            readiness=Readiness(log, catalogue, status),
+        )
+
+
+@asynccontextmanager
+async def _followed(catalogue: Catalogue) -> AsyncIterator[None]:
+    """Load the catalogue before the first request if the log answers, and follow it until the end."""
+    with suppress(Unavailable, TimeoutError):
+        async with asyncio.timeout(FIRST_LOOK.total_seconds()):
+            await catalogue.refresh()
+    follower = asyncio.create_task(catalogue.follow(), name="catalogue")
+    try:
+        yield
+    finally:
+        follower.cancel()
+        with suppress(asyncio.CancelledError):
+            await follower
+
+
+def components(request: Request) -> Components:
+    """Return the components of the application that answers `request`."""
+    found = request.app.state.components
+    assert isinstance(found, Components)
+    return found

@@ -1,0 +1,119 @@
+"""Examples for the OpenAPI document: one task, from its submission to its end."""
+
+from typing import Any
+
+TASK_ID = "5b0f6a0e-9d0b-4f5d-8d0b-0b6a7c1f2e30"
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+ACCEPTANCE = {
+    "task_id": TASK_ID,
+    "state": "PENDING",
+    "priority": "high",
+    "strategy_id": "sma-crossover",
+    "symbols": ["AAPL", "MSFT"],
+    "submitted_at": "2026-01-30T14:30:00.125000Z",
+}
+CANCELLED = {"task_id": TASK_ID, "state": "REVOKED", "was": "queued", "cancelling": False}
+CANCELLING = {"task_id": TASK_ID, "state": "STARTED", "was": "running", "cancelling": True}
+TASK: dict[str, Any] = {
+    "task_id": TASK_ID,
+    "strategy_id": "sma-crossover",
+    "symbols": ["AAPL", "MSFT"],
+    "priority": "high",
+    "user_id": "ann",
+    "labels": {"desk": "eu"},
+    "parameters": {"fast": 20, "slow": 50},
+    "state": "STARTED",
+    "status": "running",
+    "reason": None,
+    "cancelling": False,
+    "progress": {
+        "current_step": "analyse",
+        "completed_steps": 1,
+        "total_steps": 4,
+        "current_symbol": "MSFT",
+        "completed_symbols": ["AAPL"],
+        "total_symbols": 2,
+        "fraction": 0.375,
+    },
+    "result": None,
+    "result_expires_at": None,
+    "result_expired": False,
+    "partial_result": None,
+    "error": None,
+    "attempts": 1,
+    "max_retries": 3,
+    "next_retry_at": None,
+    "preemptions": 0,
+    "submitted_at": "2026-01-30T14:30:00.125000Z",
+    "started_at": "2026-01-30T14:30:00.161000Z",
+    "finished_at": None,
+    "duration_seconds": None,
+    "worker": "executor@host",
+    "schedule_id": None,
+    "parent_task_id": None,
+    "trace_id": TRACE_ID,
+    "version": 4,
+}
+STEP = {
+    "index": 0,
+    "step": "bars",
+    "symbol": "AAPL",
+    "state": "completed",
+    "attempts": 1,
+    "started_at": "2026-01-30T14:30:00.161000Z",
+    "finished_at": "2026-01-30T14:30:00.214000Z",
+    "duration_seconds": 0.053,
+    "worker": "executor@host",
+    "output": {
+        "uri": "object://sha256/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "media_type": "application/vnd.apache.arrow.file",
+        "size": 18432,
+        "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    },
+    "error": None,
+}
+EVENT = {
+    "position": 4711,
+    "stream": TASK_ID,
+    "version": 2,
+    "type": "execution.attempt_started",
+    "at": "2026-01-30T14:30:00.161000Z",
+    "actor": "executor:executor@host",
+    "data": {"attempt": 1, "worker": "executor@host"},
+    "trace_id": TRACE_ID,
+}
+STRATEGY: dict[str, Any] = {
+    "strategy_id": "sma-crossover",
+    "title": "Moving-average crossover",
+    "description": "Buys when the fast mean crosses above the slow one, sells when it crosses below.",
+    "steps": [
+        {"name": "bars", "kind": "sequential", "each": "symbol"},
+        {"name": "decide", "kind": "sequential", "each": "run"},
+    ],
+    "parameters_schema": {
+        "type": "object",
+        "properties": {"fast": {"type": "integer", "minimum": 2}, "slow": {"type": "integer", "minimum": 3}},
+    },
+    "defaults": {"fast": 20, "slow": 50},
+    "max_retries": 3,
+    "timeout_seconds": 3600.0,
+}
+BROKEN = {"file": "strategies/draft.py", "error": "SyntaxError: invalid syntax (draft.py, line 7)"}
+READY = {
+    "status": "ready",
+    "parts": {
+        "log": {"up": True, "detail": None, "position": 4711},
+        "catalogue": {"up": True, "detail": None, "position": 1, "strategies": 3, "broken": 0},
+        "status": {"up": True, "detail": None},
+        "projector": {"up": True, "detail": None, "lag_events": 0},
+    },
+}
+UNAVAILABLE = {
+    "status": "unavailable",
+    "parts": {
+        "log": {"up": True, "detail": None, "position": 0},
+        "catalogue": {"up": False, "detail": "no executor has published its strategies yet"},
+        "status": {"up": True, "detail": None},
+    },
+}

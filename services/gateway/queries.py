@@ -1,0 +1,93 @@
+"""The query parameters that clients may send; every other one is refused."""
+
+from collections import Counter
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Query, Request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from services.gateway.bodies import STRATEGY_ID, Symbol
+from services.gateway.problems import invalid_input
+from shared.domain.errors import FieldError
+from shared.domain.phases import CeleryState, Status
+from shared.domain.priority import Priority
+
+REPEATABLE = frozenset({"label"})
+LABEL = r"^[a-z0-9_.-]{1,40}:[^\x00-\x1f\x7f]{0,100}$"
+
+
+def _moment(value: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError("must be an ISO 8601 time with its zone, such as 2026-01-31T14:30:00Z")
+    return moment
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+_Name = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,100}$")]
+_Label = Annotated[str, StringConstraints(pattern=LABEL)]
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoQuery(_Query):
+    """Nothing can be asked for here."""
+
+
+class CancelQuery(_Query):
+    """Why a task is cancelled."""
+
+    reason: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{0,500}$")] | None = Field(
+        None, description="kept with the task, up to 500 characters"
+    )
+
+
+class PageQuery(_Query):
+    """Which part of a list that is counted: events by their version, steps by their place."""
+
+    limit: int = Field(50, ge=1, le=500, description="how many at most")
+    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")] | None = Field(
+        None, description="next_cursor of the page before"
+    )
+
+
+class TaskQuery(_Query):
+    """Which tasks, newest first; all conditions must hold."""
+
+    limit: int = Field(50, ge=1, le=500, description="how many at most")
+    cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,200}$")] | None = Field(
+        None, description="next_cursor of the page before"
+    )
+    state: CeleryState | None = None
+    status: Status | None = None
+    strategy_id: Annotated[str, StringConstraints(pattern=STRATEGY_ID)] | None = None
+    symbol: Symbol | None = None
+    user_id: _Name | None = None
+    priority: Priority | None = None
+    schedule_id: _Name | None = None
+    label: list[_Label] = Field(default_factory=list, max_length=20, description="key:value; may be repeated")
+    since: Moment | None = Field(None, description="submitted at this time or later")
+    until: Moment | None = Field(None, description="submitted before this time")
+
+    def parameters(self) -> list[tuple[str, str | int]]:
+        """Return what was asked, in the form in which the status service takes it."""
+        given = self.model_dump(mode="json", exclude_none=True, exclude={"label"})
+        return [*given.items(), *(("label", label) for label in self.label)]
+
+
+async def refuse_repeated(request: Request) -> None:
+    """Refuse a query parameter that is given twice where one value counts; raises InvalidInput."""
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    twice = sorted(name for name, count in counts.items() if count > 1 and name not in REPEATABLE)
+    if twice:
+        raise invalid_input(FieldError(name, "is given more than once") for name in twice)
+
+
+Nothing = Annotated[NoQuery, Query()]
+Page = Annotated[PageQuery, Query()]

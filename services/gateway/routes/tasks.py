@@ -1,0 +1,158 @@
+"""Tasks: one task is one workflow execution."""
+
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Request, Response
+
+from services.gateway import answers, examples
+from services.gateway.authentication import Trader
+from services.gateway.bodies import BatchRequest, TaskRequest
+from services.gateway.components import components
+from services.gateway.documents import acceptance_document, cancel_document, json_response, task_id_of
+from services.gateway.openapi import LOCATION, answer, problems
+from services.gateway.queries import CancelQuery, Nothing, Page, TaskQuery
+from services.gateway.submissions import Accepted
+from shared.domain.errors import NotFound
+
+router = APIRouter(prefix="/api/tasks", tags=["tasks"])
+
+IDEMPOTENCY_KEY = r"^[\x21-\x7e]{1,200}$"
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=IDEMPOTENCY_KEY,
+        description="Up to 200 visible ASCII characters. The same key and body from the same user answers the first "
+        "request's tasks again, as they are now (200); with another body it is refused (409).",
+    ),
+]
+
+
+async def _task_id(
+    request: Request,
+    task_id: Annotated[str, Path(json_schema_extra={"format": "uuid"}, description="what POST answered")],
+) -> UUID:
+    try:
+        return task_id_of(task_id)
+    except NotFound:
+        if request.url.path in request.app.openapi()["paths"]:  # a word such as `batch`, with a method it lacks
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED) from None
+        raise
+
+
+TaskId = Annotated[UUID, Depends(_task_id)]
+
+_READ_PROBLEMS = problems(
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+_LIST_PROBLEMS = problems(*(HTTPStatus(int(status)) for status in _READ_PROBLEMS if int(status) != 404))
+_CANCEL_PROBLEMS = _READ_PROBLEMS | problems(HTTPStatus.CONFLICT)
+_SUBMIT_PROBLEMS = _CANCEL_PROBLEMS | problems(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_BATCH = {"items": [examples.ACCEPTANCE]}
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=answers.Acceptance,
+    responses={
+        200: answer("Accepted before, under this key", examples.ACCEPTANCE, headers=LOCATION, model=answers.Acceptance),
+        202: answer("Durably recorded", examples.ACCEPTANCE, headers=LOCATION),
+        **_SUBMIT_PROBLEMS,
+    },
+)
+async def submit_task(
+    request: Request, caller: Trader, body: TaskRequest, _: Nothing, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Submit one task: it is checked, durably recorded, and runs as soon as a worker is free."""
+    accepted = await components(request).submissions.submit(caller, body, idempotency_key)
+    document = acceptance_document(accepted.executions[0])
+    return json_response(document, _accepted_status(accepted), {"Location": f"/api/tasks/{document['task_id']}"})
+
+
+@router.post(
+    "/batch",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=answers.BatchAcceptance,
+    responses={
+        200: answer("Accepted before, under this key", _BATCH, model=answers.BatchAcceptance),
+        202: answer("Durably recorded", _BATCH),
+        **_SUBMIT_PROBLEMS,
+    },
+)
+async def submit_batch(
+    request: Request, caller: Trader, body: BatchRequest, _: Nothing, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Submit up to 1000 tasks: all of them, or none when one of them is wrong."""
+    accepted = await components(request).submissions.submit_batch(caller, body, idempotency_key)
+    items = [acceptance_document(execution) for execution in accepted.executions]
+    return json_response({"items": items}, _accepted_status(accepted))
+
+
+@router.get(
+    "",
+    response_model=answers.TaskPage,
+    responses={200: answer("A page", {"items": [examples.TASK], "next_cursor": None}), **_LIST_PROBLEMS},
+)
+async def list_tasks(request: Request, query: Annotated[TaskQuery, Query()]) -> Response:
+    """List tasks, newest first."""
+    return json_response(await components(request).reading.tasks(query))
+
+
+@router.get(
+    "/{task_id}",
+    response_model=answers.Task,
+    responses={200: answer("The task", examples.TASK), **_READ_PROBLEMS},
+)
+async def read_task(request: Request, task_id: TaskId, _: Nothing) -> Response:
+    """Tell where one task stands. An id that no task can have is not found either."""
+    return json_response(await components(request).reading.task(task_id))
+
+
+@router.get(
+    "/{task_id}/steps",
+    response_model=answers.StepPage,
+    responses={200: answer("A page", {"items": [examples.STEP], "next_cursor": None}), **_READ_PROBLEMS},
+)
+async def list_steps(request: Request, task_id: TaskId, page: Page) -> Response:
+    """List the steps of a task in the order in which they run; an output that is no JSON is its reference."""
+    return json_response(await components(request).reading.steps(task_id, page))
+
+
+@router.get(
+    "/{task_id}/events",
+    response_model=answers.EventPage,
+    responses={200: answer("A page", {"items": [examples.EVENT], "next_cursor": "2"}), **_READ_PROBLEMS},
+)
+async def list_events(request: Request, task_id: TaskId, page: Page) -> Response:
+    """List what happened to a task, oldest first."""
+    return json_response(await components(request).reading.events(task_id, page))
+
+
+@router.delete(
+    "/{task_id}",
+    response_model=answers.CancelAnswer,
+    responses={
+        200: answer("It was waiting, or cancelled already: it is cancelled", examples.CANCELLED),
+        202: answer("It was running: its worker is told", examples.CANCELLING, model=answers.CancelAnswer),
+        **_CANCEL_PROBLEMS,
+    },
+)
+async def cancel_task(
+    request: Request, caller: Trader, task_id: TaskId, query: Annotated[CancelQuery, Query()]
+) -> Response:
+    """Cancel a task. Its record stays; traders may cancel their own, admins any."""
+    cancellation = await components(request).cancellations.cancel(caller, task_id, query.reason)
+    status = HTTPStatus.OK if cancellation.ended else HTTPStatus.ACCEPTED
+    return json_response(cancel_document(cancellation), status)
+
+
+def _accepted_status(accepted: Accepted) -> HTTPStatus:
+    return HTTPStatus.OK if accepted.again else HTTPStatus.ACCEPTED

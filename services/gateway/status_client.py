@@ -1,0 +1,116 @@
+"""The status service as the gateway sees it: tables that may be behind, or away."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+from uuid import UUID
+
+import httpx
+import msgspec
+
+from shared.domain.errors import FieldError, InvalidInput, Unavailable
+from shared.telemetry import current_traceparent
+
+PATIENCE = httpx.Timeout(2.0, connect=0.5)
+HEALTH_PATIENCE = httpx.Timeout(4.0, connect=0.5)
+"""The service itself gives PostgreSQL and Redis three seconds to answer."""
+LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32)
+
+_T = TypeVar("_T")
+
+Parameters = Sequence[tuple[str, str | int]]
+
+
+class ProjectedTask(NamedTuple):
+    """A task's document as it came, and how much of the task's stream is in it."""
+
+    version: int
+    document: bytes
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+class _FieldRefusal(msgspec.Struct):
+    field: str
+    message: str
+
+
+class _Refusal(msgspec.Struct):
+    detail: str
+    errors: list[_FieldRefusal] = []
+
+
+class _Parts(msgspec.Struct):
+    parts: dict[str, dict[str, Any]]
+
+
+class StatusClient:
+    """Pooled connections to the query API; an async context manager.
+
+    Every method raises Unavailable when the service does not answer, or not in a way that can be read.
+    """
+
+    def __init__(self, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=base_url, timeout=PATIENCE, limits=LIMITS, transport=transport, trust_env=False
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.__aexit__(kind, error, trace)
+
+    async def task(self, task_id: UUID) -> ProjectedTask | None:
+        """Return a task, None when it is not projected."""
+        document = await self._get(f"/tasks/{task_id}")
+        return None if document is None else ProjectedTask(_decode(document, _Version).version, document)
+
+    async def tasks(self, parameters: Parameters) -> bytes:
+        """Return a page of tasks as JSON. Raises InvalidInput for a cursor that the service did not give out."""
+        document = await self._get("/tasks", parameters)
+        if document is None:
+            raise _unavailable()
+        return document
+
+    async def steps(self, task_id: UUID, parameters: Parameters) -> bytes | None:
+        """Return a page of a task's steps as JSON, None when the task is not projected. Raises InvalidInput."""
+        return await self._get(f"/tasks/{task_id}/steps", parameters)
+
+    async def parts(self) -> dict[str, dict[str, Any]]:
+        """Return the parts behind the service by name, each with `up` and `detail`."""
+        document = await self._get("/health/ready", patience=HEALTH_PATIENCE)
+        return {} if document is None else _decode(document, _Parts).parts
+
+    async def _get(self, path: str, parameters: Parameters = (), *, patience: httpx.Timeout = PATIENCE) -> bytes | None:
+        traceparent = current_traceparent()
+        headers = {"traceparent": traceparent} if traceparent else {}
+        try:
+            response = await self._http.get(path, params=list(parameters), headers=headers, timeout=patience)
+        except httpx.HTTPError as error:
+            raise _unavailable() from error
+        match response.status_code:
+            case httpx.codes.OK:
+                return response.content
+            case httpx.codes.NOT_FOUND:
+                return None
+            case httpx.codes.UNPROCESSABLE_ENTITY:
+                refusal = _decode(response.content, _Refusal)
+                raise InvalidInput(refusal.detail, [FieldError(each.field, each.message) for each in refusal.errors])
+        raise _unavailable()
+
+
+def _decode(document: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(document, type=kind)
+    except msgspec.DecodeError as error:
+        raise _unavailable() from error
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("The status service does not answer. Try again in a moment.")

@@ -1,0 +1,189 @@
+"""From a request to a durable `Submitted`: checked first, appended once, whatever is sent twice."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import UUID, uuid4, uuid5
+
+import msgspec
+from pydantic import BaseModel
+
+from services.gateway.bodies import BatchRequest, TaskRequest
+from services.gateway.catalogue import Catalogue, Snapshot, Strategy
+from services.gateway.credentials import Caller
+from services.gateway.json_values import json_errors
+from services.gateway.problems import invalid_input
+from services.gateway.recent_writes import RecentWrites
+from shared.domain.catalogue import StrategyDescription
+from shared.domain.errors import BlotterError, InvalidInput, KeyReused, NotFound, VersionConflict
+from shared.domain.events import Stamp
+from shared.domain.execution import WorkflowExecution
+from shared.log.async_event_log import AsyncEventLog
+from shared.telemetry import current_traceparent
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """The tasks of a request; `again` when an earlier request of the same key and body has made them."""
+
+    executions: Sequence[WorkflowExecution]
+    again: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Submission:
+    """A request on its way; `prefixes` name its tasks in errors (`tasks.3.`), `request_hash` goes with a key only."""
+
+    caller: Caller
+    requests: Sequence[TaskRequest]
+    prefixes: Sequence[str]
+    key: str | None
+    request_hash: str | None
+
+
+class Submissions:
+    """Appends `Submitted` for what passes every check.
+
+    Nothing is remembered here: a repeated Idempotency-Key gives the same task ids, and the log's rule of one event
+    for a version tells that they are taken. The first event holds the body's hash.
+    """
+
+    def __init__(
+        self,
+        log: AsyncEventLog,
+        catalogue: Catalogue,
+        writes: RecentWrites,
+        *,
+        id_namespace: UUID,
+        result_ttl_seconds: float,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._log = log
+        self._catalogue = catalogue
+        self._writes = writes
+        self._id_namespace = id_namespace
+        self._result_ttl_seconds = result_ttl_seconds
+        self._now = now
+
+    async def submit(self, caller: Caller, request: TaskRequest, key: str | None) -> Accepted:
+        """Record one task. Raises InvalidInput, NotFound, KeyReused or Unavailable."""
+        return await self._submit(_submission(caller, "task", request, [request], [""], key))
+
+    async def submit_batch(self, caller: Caller, batch: BatchRequest, key: str | None) -> Accepted:
+        """Record all tasks of a batch in one transaction, or none. Raises what `submit` raises."""
+        prefixes = [f"tasks.{index}." for index in range(len(batch.tasks))]
+        return await self._submit(_submission(caller, "batch", batch, batch.tasks, prefixes, key))
+
+    async def _submit(self, submission: _Submission) -> Accepted:
+        task_ids = self._task_ids(submission)
+        try:
+            executions = self._decide(submission, task_ids)
+            await self._log.append([event for execution in executions for event in execution.collect_events()])
+        except (VersionConflict, NotFound, InvalidInput) as error:
+            if submission.key is None:
+                raise
+            # Not only on a conflict: the strategy may have changed or gone since the first request was accepted.
+            return await self._first_answer(task_ids, submission, error)
+        for execution in executions:
+            self._writes.note(execution.id, execution.version)
+        return Accepted(executions=executions)
+
+    def _task_ids(self, submission: _Submission) -> list[UUID]:
+        """Return new ids, or those that belong to this user's key (DESIGN "Idempotency")."""
+        count = len(submission.requests)
+        if submission.key is None:
+            return [uuid4() for _ in range(count)]
+        name = f"{submission.caller.user_id}\n{submission.key}"
+        return [uuid5(self._id_namespace, f"{name}\n{index}") for index in range(count)]
+
+    def _decide(self, submission: _Submission, task_ids: Sequence[UUID]) -> list[WorkflowExecution]:
+        catalogue = self._catalogue.require()
+        errors = [
+            error
+            for prefix, request in zip(submission.prefixes, submission.requests, strict=True)
+            for error in _strategy(request, catalogue).check.errors(request.parameters, f"{prefix}parameters")
+        ]
+        if errors:
+            raise invalid_input(errors)
+        user_id = submission.caller.user_id
+        stamp = Stamp(at=self._now(), actor=f"user:{user_id}", trace=current_traceparent())
+        return [
+            WorkflowExecution.submit(
+                task_id,
+                stamp,
+                user_id=user_id,
+                request_hash=submission.request_hash,
+                **self._fields(request, _strategy(request, catalogue).description),
+            )
+            for task_id, request in zip(task_ids, submission.requests, strict=True)
+        ]
+
+    def _fields(self, request: TaskRequest, strategy: StrategyDescription) -> dict[str, Any]:
+        """Return what `Submitted` records: the request, and the strategy's plan and choices as they are now."""
+        return {
+            "strategy_id": strategy.strategy_id,
+            "symbols": tuple(request.symbols),
+            "priority": request.priority,
+            "parameters": request.parameters,
+            "labels": request.labels,
+            "max_retries": _given(request.max_retries, strategy.max_retries),
+            "timeout_seconds": _given(request.timeout_seconds, strategy.timeout_seconds),
+            "result_ttl_seconds": _given(request.result_ttl_seconds, self._result_ttl_seconds),
+            "retry_delay_seconds": strategy.retry_delay_seconds,
+            "steps": strategy.steps,
+            "definition_hash": strategy.definition_hash,
+        }
+
+    async def _first_answer(self, task_ids: Sequence[UUID], submission: _Submission, error: BlotterError) -> Accepted:
+        """Return the tasks that the key stands for already; raises KeyReused, or `error` if there are none.
+
+        Those of a batch were appended together, so that the first one speaks for all.
+        """
+        try:
+            first = await self._log.execution(task_ids[0])
+        except NotFound:
+            raise error from None
+        if first.submitted.request_hash != submission.request_hash:
+            raise KeyReused(
+                "This Idempotency-Key stands for another request of yours: send that one's body, or take a new key."
+            )
+        others = [await self._log.execution(task_id) for task_id in task_ids[1:]]
+        return Accepted(executions=[first, *others], again=True)
+
+
+def _submission(
+    caller: Caller,
+    kind: str,
+    body: BaseModel,
+    requests: Sequence[TaskRequest],
+    prefixes: Sequence[str],
+    key: str | None,
+) -> _Submission:
+    """Return a submission whose JSON is fit to be kept, and hashed; raises InvalidInput."""
+    unusable = [
+        error
+        for prefix, request in zip(prefixes, requests, strict=True)
+        for error in json_errors(request.parameters, f"{prefix}parameters")
+    ]
+    if unusable:
+        raise invalid_input(unusable)
+    request_hash = None if key is None else _hash(kind, body)
+    return _Submission(caller=caller, requests=requests, prefixes=prefixes, key=key, request_hash=request_hash)
+
+
+def _strategy(request: TaskRequest, catalogue: Snapshot) -> Strategy:
+    return catalogue.strategy(request.strategy_id)
+
+
+def _hash(kind: str, body: BaseModel) -> str:
+    """Return the SHA-256 of what was sent: as it was given, keys sorted, defaults not filled in."""
+    text = msgspec.json.encode([kind, body.model_dump(exclude_unset=True)], order="sorted")
+    return hashlib.sha256(text).hexdigest()
+
+
+def _given(value: Number | None, otherwise: Number) -> Number:
+    return otherwise if value is None else value

@@ -1,0 +1,193 @@
+"""What the gateway relies on in the status service: one suite for the fake and for the real one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import msgspec
+import pytest
+
+from services.gateway.answers import Step, StepPage, Task, TaskPage
+from services.gateway.queries import TaskQuery
+from services.gateway.status_client import StatusClient
+from services.status.app import create_app
+from services.status.database import create_engine
+from services.status.projector import Projector
+from services.status.settings import StatusSettings
+from shared.domain.errors import InvalidInput, Unavailable
+from shared.domain.execution import WorkflowExecution
+from shared.domain.phases import Phase
+from shared.domain.priority import Priority
+from shared.log.event_log import EventLog
+from tests.builders import in_phase, stamp, submitted
+from tests.fake_status import FakeStatus
+
+BASE_URL = "http://status"
+
+
+class Side:
+    """A client of one of the two, and the way to let it know of runs."""
+
+    def __init__(self, client: StatusClient, show: Callable[..., None]) -> None:
+        self.client = client
+        self.show = show
+
+    async def users(self, **wanted: Any) -> list[str]:
+        """Return whose tasks a list names."""
+        page = msgspec.json.decode(await self.client.tasks(TaskQuery(**wanted).parameters()))
+        return [item["user_id"] for item in page["items"]]
+
+
+@asynccontextmanager
+async def _fake(_: pytest.FixtureRequest) -> AsyncIterator[Side]:
+    fake = FakeStatus()
+    async with StatusClient(BASE_URL, transport=fake.transport) as client:
+        yield Side(client, fake.show)
+
+
+@asynccontextmanager
+async def _real(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
+    home: Path = request.getfixturevalue("tmp_path")
+    database_url, redis_url = (request.getfixturevalue(name) for name in ("migrated_database_url", "redis_url"))
+    settings = StatusSettings(database_url=database_url, redis_url=redis_url, home=home)
+    app, log, engine = create_app(settings), EventLog(database_url), create_engine(settings.sqlalchemy_url)
+
+    def show(*executions: WorkflowExecution) -> None:
+        for execution in executions:
+            log.save_execution(execution)
+        projector = Projector(log, engine)
+        projector.process(log.read(projector.start(), topics=projector.topics))
+
+    async with (
+        app.router.lifespan_context(app),
+        StatusClient(BASE_URL, transport=httpx.ASGITransport(app)) as client,
+    ):
+        yield Side(client, show)
+    engine.dispose()
+    log.close()
+
+
+@pytest.fixture(params=[_fake, _real], ids=["fake", "real"])
+async def side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
+    """The fake, then the real one."""
+    async with request.param(request) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+async def test_a_projected_task_bears_its_version(side: Side, phase: Phase) -> None:
+    """The document is the one of API.md, and tells how much of the stream is in it."""
+    execution = in_phase(phase)
+    side.show(execution)
+    found = await side.client.task(execution.id)
+    assert found is not None
+    task = Task.model_validate_json(found.document)
+    assert (found.version, task.task_id, task.version) == (execution.version, execution.id, execution.version)
+    assert set(msgspec.json.decode(found.document)) == set(Task.model_fields)
+
+
+async def test_what_is_not_projected_is_none(side: Side) -> None:
+    """No task and no steps: the log may still know them."""
+    assert await side.client.task(uuid4()) is None
+    assert await side.client.steps(uuid4(), []) is None
+
+
+async def test_steps_come_as_they_run_in_pages(side: Side) -> None:
+    """A cursor is the place of the last step of its page."""
+    execution = submitted()
+    side.show(execution)
+    first = StepPage.model_validate_json(await side.client.steps(execution.id, [("limit", 3)]) or b"")
+    second = await side.client.steps(execution.id, [("limit", 3), ("cursor", first.next_cursor or "")])
+    last = StepPage.model_validate_json(second or b"")
+    assert [(step.index, step.step, step.symbol) for step in first.items + last.items] == [
+        (0, "load", None),
+        (1, "analyse", "AAPL"),
+        (2, "analyse", "MSFT"),
+        (3, "decide", None),
+    ]
+    assert (first.next_cursor, last.next_cursor) == ("2", None)
+    assert set(msgspec.json.decode(second or b"")["items"][0]) == set(Step.model_fields)
+
+
+async def test_lists_are_newest_first_and_paged(side: Side) -> None:
+    """Following next_cursor gives every task once."""
+    side.show(*(submitted(at=stamp(number), user_id=f"u{number}") for number in range(5)))
+    users, cursor = [], None
+    for _ in range(3):
+        page = TaskPage.model_validate_json(await side.client.tasks(TaskQuery(limit=2, cursor=cursor).parameters()))
+        users += [item.user_id for item in page.items]
+        cursor = page.next_cursor
+    assert (users, cursor) == (["u4", "u3", "u2", "u1", "u0"], None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "users"),
+    [
+        ({}, ["c", "b", "a"]),
+        ({"user_id": "b"}, ["b"]),
+        ({"priority": "high"}, ["b"]),
+        ({"symbol": "BTC/USD"}, ["c"]),
+        ({"strategy_id": "other"}, ["a"]),
+        ({"state": "REVOKED"}, []),
+        ({"status": "queued"}, ["c", "b", "a"]),
+        ({"schedule_id": "none"}, []),
+        ({"label": ["desk:eu"]}, ["b", "a"]),
+        ({"label": ["desk:eu", "team:x:y"]}, ["a"]),
+        ({"since": "2026-03-02T14:30:01Z"}, ["c", "b"]),
+        ({"until": "2026-03-02T15:30:01+01:00"}, ["a"]),
+        ({"since": "2026-03-02T14:30:01Z", "until": "2026-03-02T14:30:02Z"}, ["b"]),
+    ],
+)
+async def test_lists_are_narrowed_by_every_condition(side: Side, wanted: dict[str, Any], users: list[str]) -> None:
+    """Conditions hold together; `since` is inclusive, `until` is not."""
+    side.show(
+        submitted(at=stamp(0), user_id="a", strategy_id="other", labels={"desk": "eu", "team": "x:y"}),
+        submitted(at=stamp(1), user_id="b", priority=Priority.HIGH),
+        submitted(at=stamp(2), user_id="c", symbols=("BTC/USD",), labels={}),
+    )
+    assert await side.users(**wanted) == users
+
+
+async def test_a_foreign_cursor_is_bad_input(side: Side) -> None:
+    """The refusal names the field, so that the gateway can pass it on."""
+    with pytest.raises(InvalidInput) as refusal:
+        await side.client.tasks([("cursor", "abc")])
+    assert [error.field for error in refusal.value.errors] == ["cursor"]
+
+
+async def test_parts_are_named_and_up_or_down(side: Side) -> None:
+    """Readiness of what stands behind the service, by name."""
+    parts = await side.client.parts()
+    assert {"redis", "projector", "dispatcher", "results", "workers", "scheduler"} <= set(parts)
+    assert all(isinstance(part["up"], bool) and "detail" in part for part in parts.values())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(500),
+        httpx.Response(503, json={"detail": "away"}),
+        httpx.Response(200, text="no json"),
+        httpx.Response(200, json={"no": "version"}),
+        httpx.Response(302, headers={"Location": "/elsewhere"}),
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("slow"),
+        httpx.RemoteProtocolError("cut off"),
+    ],
+)
+async def test_whatever_cannot_be_used_is_unavailable(answer: httpx.Response | Exception) -> None:
+    """The gateway has one way round a status service that fails, however it fails."""
+
+    def reply(_: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async with StatusClient(BASE_URL, transport=httpx.MockTransport(reply)) as client:
+        with pytest.raises(Unavailable):
+            await client.task(uuid4())

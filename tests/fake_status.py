@@ -1,0 +1,110 @@
+"""The status service in memory; `tests/contract/test_status_service.py` holds it to the real one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import httpx
+import msgspec
+
+from shared.documents import step_document, task_document
+from shared.domain.execution import WorkflowExecution
+from shared.domain.views import StepView, TaskView, step_views, task_view
+from shared.objects import MemoryObjectStore
+from tests.builders import NOW
+
+PARTS = ("database", "redis", "projector", "dispatcher", "results", "workers", "scheduler")
+_TASK = re.compile(r"/tasks/([0-9a-f-]{36})")
+_STEPS = re.compile(r"/tasks/([0-9a-f-]{36})/steps")
+
+
+class _Row(NamedTuple):
+    view: TaskView
+    steps: tuple[StepView, ...]
+
+
+class FakeStatus:
+    """Knows the runs it was shown, as they were then; `away` makes it refuse connections."""
+
+    def __init__(self) -> None:
+        self._rows: dict[UUID, _Row] = {}
+        self.away = False
+        self.down: set[str] = set()
+        self.asked: list[str] = []
+
+    def show(self, *executions: WorkflowExecution) -> None:
+        """Project runs as they are now."""
+        for execution in executions:
+            self._rows[execution.id] = _Row(task_view(execution), tuple(step_views(execution)))
+
+    @property
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """What a client talks to instead of the network."""
+        return httpx.MockTransport(self._answer)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.path)
+        if self.away:
+            raise httpx.ConnectError("connection refused", request=request)
+        path, query = request.url.path, request.url.params
+        if path == "/health/ready":
+            return _json({"status": "ready", "parts": {name: self._part(name) for name in PARTS}})
+        if path == "/tasks":
+            return self._list(query)
+        if found := _STEPS.fullmatch(path):
+            return self._steps(UUID(found[1]), query)
+        if (found := _TASK.fullmatch(path)) and (row := self._rows.get(UUID(found[1]))):
+            return _json(_document(row.view))
+        return _problem(404, "task_not_found")
+
+    def _part(self, name: str) -> dict[str, Any]:
+        return {"up": name not in self.down, "detail": "it is down" if name in self.down else None}
+
+    def _list(self, query: httpx.QueryParams) -> httpx.Response:
+        views = [row.view for row in self._rows.values() if _matches(row.view, query)]
+        views.sort(key=lambda view: (view.submitted_at, view.task_id), reverse=True)
+        return _page(views, query, _document)
+
+    def _steps(self, task_id: UUID, query: httpx.QueryParams) -> httpx.Response:
+        row = self._rows.get(task_id)
+        return _page(row.steps, query, step_document) if row else _problem(404, "task_not_found")
+
+
+def _matches(view: TaskView, query: httpx.QueryParams) -> bool:
+    names = ("state", "status", "strategy_id", "user_id", "priority", "schedule_id")
+    labels = [label.partition(":") for label in query.get_list("label")]
+    return (
+        all(str(getattr(view, name)) == query[name] for name in names if name in query)
+        and ("symbol" not in query or query["symbol"] in view.symbols)
+        and all(view.labels.get(key) == value for key, _, value in labels)
+        and ("since" not in query or view.submitted_at >= datetime.fromisoformat(query["since"]))
+        and ("until" not in query or view.submitted_at < datetime.fromisoformat(query["until"]))
+    )
+
+
+def _page(items: Sequence[Any], query: httpx.QueryParams, document: Callable[[Any], Any]) -> httpx.Response:
+    """Answer a page; a cursor is the index of the last item of the page before."""
+    cursor, limit = query.get("cursor", "-1"), int(query.get("limit", "50"))
+    if not re.fullmatch(r"-1|[0-9]{1,18}", cursor):
+        return _problem(422, "invalid_request", [{"field": "cursor", "message": "not a cursor of this list"}])
+    start = int(cursor) + 1
+    page = items[start : start + limit]
+    next_cursor = str(start + limit - 1) if len(items) > start + limit else None
+    return _json({"items": [document(item) for item in page], "next_cursor": next_cursor})
+
+
+def _document(view: TaskView) -> dict[str, Any]:
+    return task_document(view, now=NOW, objects=MemoryObjectStore())
+
+
+def _json(document: Any) -> httpx.Response:
+    return httpx.Response(200, content=msgspec.json.encode(document), headers={"Content-Type": "application/json"})
+
+
+def _problem(status: int, code: str, errors: Sequence[dict[str, str]] = ()) -> httpx.Response:
+    document = {"status": status, "code": code, "detail": "Correct the request.", "errors": errors}
+    return httpx.Response(status, json=document, headers={"Content-Type": "application/problem+json"})
