@@ -98,4 +98,11 @@ def set_up_logging(**_: object) -> None:
     configure_logging(settings().log_format, settings().log_level)
 
 
+@signals.worker_init.connect
+def compose_for_threads(**_: object) -> None:
+    """Compose in the one process of a pool of threads, where no child is ever started."""
+    if settings().worker_pool == "threads":
+        compose()
+
+
 signals.worker_process_init.connect(compose, weak=False)

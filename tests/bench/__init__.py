@@ -1,0 +1,1 @@
+"""Measurements: figures for people, not bounds for tests."""

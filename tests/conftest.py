@@ -1,0 +1,63 @@
+"""Fixtures for every test: servers once a session, a database and a Redis of its own for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from infra.migrations.migrate import migrate
+from tests import servers
+from tests.e2e.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[servers.Postgres]:
+    """A PostgreSQL server, stopped at the end of the session if we started it."""
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[servers.Redis]:
+    """A Redis server, stopped at the end of the session if we started it."""
+    with servers.valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres_server: servers.Postgres) -> Iterator[str]:
+    """An empty database of the test's own."""
+    url = postgres_server.create()
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: servers.Postgres) -> Iterator[str]:
+    """The name of a database with every migration applied, to copy from."""
+    url = postgres_server.create()
+    migrate(url)
+    yield servers.name_of(url)
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def migrated_database_url(postgres_server: servers.Postgres, migrated_template: str) -> Iterator[str]:
+    """A database of the test's own with every migration applied."""
+    url = postgres_server.create(template=migrated_template)
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def redis_url(redis_server: servers.Redis) -> str:
+    """An empty Redis database."""
+    return redis_server.next_url()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole stack, with the shipped strategies and those of the tests, for all tests that only use it."""
+    with Stack(tmp_path_factory.mktemp("stack") / "home") as stack:
+        yield stack
