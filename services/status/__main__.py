@@ -1,0 +1,22 @@
+"""The query API as a process: `python -m services.status`."""
+
+import uvicorn
+
+from services.status.app import create_app
+from services.status.settings import StatusSettings
+from shared.logging import configure_logging
+from shared.telemetry import configure_tracing
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    settings = StatusSettings()
+    configure_logging(settings.log_format, settings.log_level)
+    configure_tracing("status")
+    uvicorn.run(
+        create_app(settings), host=settings.status_host, port=settings.status_port, log_config=None, access_log=False
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The query API of the status service, for the gateway alone: it knows no users and listens on loopback.
+
+::
+
+    GET /tasks/{task_id}         200 the task as API.md shows it, and `version`: how much of its stream is in it.
+                                 404 task_not_found also for one that is not projected yet: ask the log then
+    GET /tasks?state=&status=&strategy_id=&symbol=&user_id=&priority=&schedule_id=
+              &label=k:v&label=...&since=&until=&limit=&cursor=
+                                 200 {"items", "next_cursor"}, newest first
+    GET /tasks/{task_id}/steps?limit=&cursor=
+                                 200 {"items", "next_cursor"}, in the order in which they run; 404
+    GET /tasks/{task_id}/events?limit=&cursor=
+                                 200 {"items", "next_cursor"}, from the log itself, oldest first; 404
+    GET /health/live             200 {"status": "live"}
+    GET /health/ready            200 {"status": "ready"|"degraded", "parts": {name: {"up", "detail", ...}}}
+                                 parts: database, redis, projector (lag_events, lag_seconds, position),
+                                 dispatcher, results, workers (count), scheduler
+
+Errors are problem documents: 422 invalid_request with `errors` by field, 404, 503 unavailable. A running task's
+`progress` may hold `step_progress` {"done", "total", "message"}; a task whose result is no longer in the object store
+has no `result` and says why in `result_error`. All reads are of committed rows; nothing is written.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from services.status import problems
+from services.status.resources import open_resources
+from services.status.routes import health, tasks
+from services.status.settings import StatusSettings
+
+
+def create_app(settings: StatusSettings) -> FastAPI:
+    """Return the application; it opens its connections when it starts and closes them when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_resources(settings) as resources:
+            app.state.resources = resources
+            yield
+
+    app = FastAPI(title="Blotter status", lifespan=lifespan)
+    problems.install(app)
+    app.include_router(tasks.router)
+    app.include_router(health.router)
+    return app

@@ -1,0 +1,49 @@
+"""Cursors: where a list goes on, opaque to the caller."""
+
+import base64
+import binascii
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from shared.domain.errors import FieldError, InvalidInput
+
+_LARGEST = 2**63 - 1
+
+
+class TaskCursor(NamedTuple):
+    """The last task of a page, by what tasks are sorted on."""
+
+    submitted_at: datetime
+    task_id: UUID
+
+
+def encode_task_cursor(cursor: TaskCursor) -> str:
+    """Return the cursor as text that is safe in a URL."""
+    return base64.urlsafe_b64encode(f"{cursor.submitted_at.isoformat()},{cursor.task_id}".encode()).decode()
+
+
+def decode_task_cursor(text: str) -> TaskCursor:
+    """Return what `encode_task_cursor` took; raises InvalidInput for anything else."""
+    try:
+        submitted_at, task_id = base64.b64decode(text, altchars=b"-_", validate=True).decode("ascii").split(",")
+        cursor = TaskCursor(datetime.fromisoformat(submitted_at), UUID(task_id))
+    except (ValueError, binascii.Error):
+        raise _bad_cursor() from None
+    if cursor.submitted_at.tzinfo is None:
+        raise _bad_cursor()
+    return cursor
+
+
+def decode_number_cursor(text: str) -> int:
+    """Return a cursor that counts (a step's index, an event's version); raises InvalidInput unless it does."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_LARGEST))) or int(text) > _LARGEST:
+        raise _bad_cursor()
+    return int(text)
+
+
+def _bad_cursor() -> InvalidInput:
+    return InvalidInput(
+        "The cursor is not one that this list has given out. Use next_cursor of the page before, or none.",
+        [FieldError("cursor", "not a cursor of this list")],
+    )

@@ -1,0 +1,52 @@
+"""What a list of tasks may be narrowed by."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from shared.domain.phases import CeleryState, Phase, Status, celery_state, status
+from shared.domain.priority import Priority
+
+MAX_LIMIT = 500
+
+# PostgreSQL has no NUL character in text, so nothing can be found by one.
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+_Label = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^:\x00]+:[^\x00]*$")]
+
+
+class Page(BaseModel):
+    """Which part of a list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int = Field(50, ge=1, le=MAX_LIMIT)
+    cursor: str | None = Field(None, max_length=200)
+
+
+class TaskFilter(Page):
+    """The query of `GET /tasks`; what is left out does not narrow. `since` is inclusive, `until` is not."""
+
+    state: CeleryState | None = None
+    status: Status | None = None
+    strategy_id: _Text | None = None
+    symbol: _Text | None = None
+    user_id: _Text | None = None
+    priority: Priority | None = None
+    schedule_id: _Text | None = None
+    label: list[_Label] = Field(default=[], max_length=20, description="`key:value`; all of several must match")
+    since: AwareDatetime | None = Field(None, description="submitted at or after")
+    until: AwareDatetime | None = Field(None, description="submitted before")
+
+    @property
+    def labels(self) -> dict[str, list[str]]:
+        """Return the values asked for by key; two values for one key match nothing."""
+        wanted: dict[str, list[str]] = {}
+        for label in self.label:
+            key, _, value = label.partition(":")
+            wanted.setdefault(key, []).append(value)
+        return wanted
+
+
+def statuses_of(state: CeleryState) -> list[Status]:
+    """Return the statuses that Celery's `state` stands for; each belongs to one state only."""
+    return sorted({status(phase) for phase in Phase if celery_state(phase) is state})

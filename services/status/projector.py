@@ -1,0 +1,109 @@
+"""The projector: follows the log and keeps the tables equal to a fold over it.
+
+It remembers what it has seen by its position, committed in one transaction with the rows. What was seen before is
+passed over, whether the log repeats it or another replica was faster.
+"""
+
+import signal
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from services.status.database import create_engine
+from services.status.folds import CAPACITY, FoldedRun, Folds
+from services.status.rows import step_row, task_row
+from services.status.settings import StatusSettings
+from services.status.tables import columns, execution_steps, positions, workflow_executions
+from shared.domain.events import EVENTS
+from shared.domain.execution import WorkflowExecution
+from shared.domain.views import task_view
+from shared.log.event_log import EventLog, Recorded
+from shared.log.follower import Follower
+from shared.log.positions import advance, read_position
+from shared.logging import configure_logging
+from shared.telemetry import configure_tracing
+
+PROJECTOR = "status.projector"
+TOPICS = tuple(topic for topic in EVENTS.topics if topic.startswith(f"{WorkflowExecution.TOPIC}."))
+"""Every event of a run."""
+
+
+class Projector:
+    """The handler that a `Follower` feeds."""
+
+    name = PROJECTOR
+    topics: Sequence[str] = TOPICS
+
+    def __init__(self, log: EventLog, engine: sa.Engine, *, capacity: int = CAPACITY) -> None:
+        self._engine = engine
+        self._folds = Folds(lambda task_id, version: log.execution(task_id, version=version), capacity=capacity)
+        self._position = 0
+
+    def start(self) -> int:
+        """Drop what is in memory and return the committed position."""
+        self._folds.clear()
+        with self._engine.connect() as connection:
+            self._position = read_position(connection, positions, self.name)
+        return self._position
+
+    def process(self, batch: Sequence[Recorded]) -> None:
+        """Fold a batch and write what it changed; raises AlreadyProcessed when another replica has gone ahead."""
+        new = [recorded for recorded in batch if recorded.position > self._position]
+        if not new:
+            return
+        touched = self._folds.take_in(new)
+        changed = {task_id: run.changed_steps() for task_id, run in touched.items()}
+        with self._engine.begin() as connection:
+            # First, because it makes a second replica wait here until this transaction has ended.
+            advance(connection, positions, self.name, new[-1].position)
+            connection.execute(_UPSERT_TASKS, [_task_row(run) for run in touched.values()])
+            steps = [step_row(task_id, view) for task_id, views in changed.items() for view in views]
+            if steps:
+                connection.execute(_UPSERT_STEPS, steps)
+        self._position = new[-1].position
+        for task_id, views in changed.items():
+            touched[task_id].written.update((view.index, view) for view in views)
+        self._folds.keep(touched)
+
+    def tick(self) -> timedelta | None:
+        """Nothing is due by the clock."""
+        return None
+
+
+def _task_row(run: FoldedRun) -> dict[str, object]:
+    return task_row(task_view(run.execution), run.position)
+
+
+def _upsert(table: sa.Table) -> sa.Executable:
+    keys = [column.name for column in table.primary_key]
+    row = insert(table)
+    changes = {name: row.excluded[name] for name in columns(table) if name not in keys}
+    return row.on_conflict_do_update(index_elements=keys, set_=changes)
+
+
+_UPSERT_TASKS = _upsert(workflow_executions)
+_UPSERT_STEPS = _upsert(execution_steps)
+
+
+def main() -> None:
+    """Follow the log until SIGTERM or SIGINT."""
+    settings = StatusSettings()
+    configure_logging(settings.log_format, settings.log_level)
+    configure_tracing(PROJECTOR)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log = EventLog(settings.database_url)
+    engine = create_engine(settings.sqlalchemy_url)
+    try:
+        Follower(log, settings.database_url, Projector(log, engine)).run(stop)
+    finally:
+        engine.dispose()
+        log.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Every question that is put to the tables, as a function of an open connection."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from services.status.cursors import TaskCursor
+from services.status.filters import TaskFilter, statuses_of
+from services.status.rows import step_of, task_of
+from services.status.tables import execution_steps, workflow_executions
+from shared.domain.execution_records import StepState
+from shared.domain.phases import Status
+from shared.domain.priority import Priority
+from shared.domain.views import StepView, TaskView
+
+COUNT_LIMIT = 1_000
+"""Where counting those ahead in the queue stops: the exact number above it helps nobody."""
+
+
+class Ahead(NamedTuple):
+    """How many queued tasks of a level are before one; at most COUNT_LIMIT + 1, which means more than that."""
+
+    priority: Priority
+    number: int
+
+
+def task(connection: sa.Connection, task_id: UUID) -> TaskView | None:
+    """Return one task, or None when it is not projected."""
+    t = workflow_executions
+    row = connection.execute(sa.select(t).where(t.c.task_id == task_id)).mappings().first()
+    return None if row is None else task_of(row)
+
+
+def tasks(connection: sa.Connection, wanted: TaskFilter, after: TaskCursor | None) -> list[TaskView]:
+    """Return up to `wanted.limit + 1` tasks, newest first: one more tells that there is a next page."""
+    t = workflow_executions
+    statement = sa.select(t).where(*_conditions(wanted)).order_by(t.c.submitted_at.desc(), t.c.task_id.desc())
+    if after is not None:
+        statement = statement.where(sa.tuple_(t.c.submitted_at, t.c.task_id) < sa.tuple_(*after))
+    return [task_of(row) for row in connection.execute(statement.limit(wanted.limit + 1)).mappings()]
+
+
+def _conditions(wanted: TaskFilter) -> list[sa.ColumnElement[bool]]:
+    c = workflow_executions.c
+    conditions: list[sa.ColumnElement[bool]] = []
+    for column, value in (
+        (c.status, wanted.status),
+        (c.strategy_id, wanted.strategy_id),
+        (c.user_id, wanted.user_id),
+        (c.priority, wanted.priority),
+        (c.schedule_id, wanted.schedule_id),
+    ):
+        if value is not None:
+            conditions.append(column == str(value))
+    if wanted.state is not None:
+        conditions.append(c.status.in_([str(status) for status in statuses_of(wanted.state)]))
+    if wanted.symbol is not None:
+        conditions.append(c.symbols.contains([wanted.symbol]))
+    for key, values in wanted.labels.items():
+        conditions.extend(c.labels.contains({key: value}) for value in values)
+    if wanted.since is not None:
+        conditions.append(c.submitted_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(c.submitted_at < wanted.until)
+    return conditions
+
+
+def steps(connection: sa.Connection, task_id: UUID, *, after: int, limit: int) -> list[StepView]:
+    """Return up to `limit` steps of a task whose index is greater than `after`, in the order in which they run."""
+    t = execution_steps
+    statement = sa.select(t).where(t.c.task_id == task_id, t.c.index > after).order_by(t.c.index).limit(limit)
+    return [step_of(row) for row in connection.execute(statement).mappings()]
+
+
+def retrying_step(connection: sa.Connection, task_id: UUID) -> StepView | None:
+    """Return the step whose retry a task waits for."""
+    t = execution_steps
+    statement = sa.select(t).where(t.c.task_id == task_id, t.c.state == str(StepState.RETRYING)).order_by(t.c.index)
+    row = connection.execute(statement).mappings().first()
+    return None if row is None else step_of(row)
+
+
+def ahead(connection: sa.Connection, view: TaskView) -> list[Ahead]:
+    """Return how many queued tasks are before a queued one: all of higher levels, and the earlier ones of its own."""
+    levels = [level for level in Priority if level.rank <= view.priority.rank]
+    counts: Sequence[Any] = connection.execute(sa.select(*(_count_queued(level, view) for level in levels))).one()
+    return [Ahead(level, count) for level, count in zip(levels, counts, strict=True)]
+
+
+def _count_queued(level: Priority, view: TaskView) -> sa.ScalarSelect[int]:
+    c = workflow_executions.c
+    # Written out, not bound: the partial index is only considered for a literal.
+    queued = c.status == sa.literal_column(f"'{Status.QUEUED}'")
+    found = sa.select(sa.literal(1)).where(queued, c.priority == str(level))
+    if level is view.priority:
+        own = sa.tuple_(sa.literal(view.submitted_at), sa.literal(UUID(view.task_id)))
+        found = found.where(sa.tuple_(c.submitted_at, c.task_id) < own)
+    return sa.select(sa.func.count()).select_from(found.limit(COUNT_LIMIT + 1).subquery()).scalar_subquery()

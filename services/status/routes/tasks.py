@@ -1,0 +1,114 @@
+"""Tasks, their steps and their events."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from services.status import queries
+from services.status.cursors import TaskCursor, decode_number_cursor, decode_task_cursor, encode_task_cursor
+from services.status.filters import Page, TaskFilter
+from services.status.live_progress import STEP_PROGRESS
+from services.status.projector import TOPICS
+from services.status.reasons import queued_reason, retry_reason
+from services.status.resources import Resources
+from shared.documents import event_document, step_document, task_document
+from shared.domain.execution_events import Submitted
+from shared.domain.phases import Status
+from shared.domain.views import TaskView
+from shared.log.event_log import task_not_found
+
+router = APIRouter(prefix="/tasks", tags=["tasks"])
+
+_T = TypeVar("_T")
+
+
+@router.get("/{task_id}")
+async def get_task(request: Request, task_id: UUID) -> Response:
+    """Return one task; 404 when it is not projected, which does not mean that the log does not know it."""
+    resources: Resources = request.app.state.resources
+    view = await resources.tables.ask(queries.task, task_id)
+    if view is None:
+        raise task_not_found(task_id)
+    document = await run_in_threadpool(_document, view, resources, await _reason(resources, view))
+    step_progress = await resources.live_progress.of(view)
+    if step_progress is not None:
+        document["progress"][STEP_PROGRESS] = step_progress
+    return _answer(document)
+
+
+@router.get("")
+async def list_tasks(request: Request, wanted: Annotated[TaskFilter, Query()]) -> Response:
+    """Return tasks, newest first; `reason` here is what a task's own record tells."""
+    resources: Resources = request.app.state.resources
+    after = decode_task_cursor(wanted.cursor) if wanted.cursor is not None else None
+    views = await resources.tables.ask(queries.tasks, wanted, after)
+
+    def cursor(view: TaskView) -> str:
+        return encode_task_cursor(TaskCursor(view.submitted_at, UUID(view.task_id)))
+
+    page, next_cursor = _page(views, wanted.limit, cursor)
+    items = await run_in_threadpool(lambda: [_document(view, resources) for view in page])
+    return _answer({"items": items, "next_cursor": next_cursor})
+
+
+@router.get("/{task_id}/steps")
+async def list_steps(request: Request, task_id: UUID, page: Annotated[Page, Query()]) -> Response:
+    """Return the steps of a task in the order in which they run."""
+    resources: Resources = request.app.state.resources
+    after = decode_number_cursor(page.cursor) if page.cursor is not None else -1
+    views = await resources.tables.ask(queries.steps, task_id, after=after, limit=page.limit + 1)
+    if not views and await resources.tables.ask(queries.task, task_id) is None:
+        raise task_not_found(task_id)
+    shown, next_cursor = _page(views, page.limit, lambda view: str(view.index))
+    return _answer({"items": [step_document(view) for view in shown], "next_cursor": next_cursor})
+
+
+@router.get("/{task_id}/events")
+async def list_events(request: Request, task_id: UUID, page: Annotated[Page, Query()]) -> Response:
+    """Return the history of a task from the log itself, oldest first; a cursor is a version."""
+    log = request.app.state.resources.log
+    after = decode_number_cursor(page.cursor) if page.cursor is not None else 0
+    recorded = await log.stream(task_id, gt=after, limit=page.limit + 1)
+    known = recorded[0] if recorded else await log.latest(task_id)
+    if known is None or known.event.TOPIC not in TOPICS:
+        raise task_not_found(task_id)
+    shown, next_cursor = _page(recorded, page.limit, lambda each: str(each.event.originator_version))
+    return _answer({"items": [event_document(each) for each in shown], "next_cursor": next_cursor})
+
+
+async def _reason(resources: Resources, view: TaskView) -> str | None:
+    match view.status:
+        case Status.QUEUED:
+            return queued_reason(await resources.tables.ask(queries.ahead, view))
+        case Status.RETRYING:
+            return await _retry_reason(resources, view)
+        case _:
+            return None
+
+
+async def _retry_reason(resources: Resources, view: TaskView) -> str | None:
+    step = await resources.tables.ask(queries.retrying_step, UUID(view.task_id))
+    submitted = await resources.log.stream(UUID(view.task_id), limit=1)
+    if step is None or not submitted or not isinstance(submitted[0].event, Submitted):
+        return None
+    plan = submitted[0].event.steps
+    return retry_reason(step, plan, max_retries=view.max_retries, next_retry_at=view.next_retry_at)
+
+
+def _document(view: TaskView, resources: Resources, reason: str | None = None) -> dict[str, Any]:
+    return task_document(view, now=datetime.now(UTC), objects=resources.objects, reason=reason)
+
+
+def _page(items: Sequence[_T], limit: int, cursor: Callable[[_T], str]) -> tuple[Sequence[_T], str | None]:
+    """Return the first `limit` items and, when there are more, the cursor of the last of them."""
+    page = items[:limit]
+    return page, cursor(page[-1]) if len(items) > limit else None
+
+
+def _answer(document: dict[str, Any]) -> Response:
+    return Response(msgspec.json.encode(document), media_type="application/json")

@@ -1,0 +1,54 @@
+"""Between the views of a run and the rows of the tables."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+
+from services.status.tables import columns, execution_steps, workflow_executions
+from shared.domain.views import StepView, TaskView
+
+_TASK_FIELDS = [name for name in columns(workflow_executions) if name != "position"]
+_STEP_FIELDS = [name for name in columns(execution_steps) if name != "task_id"]
+
+
+def task_row(view: TaskView, position: int) -> dict[str, Any]:
+    """Return the row of a run whose last event stands at `position`."""
+    row = {name: getattr(view, name) for name in _TASK_FIELDS}
+    return row | {
+        "task_id": UUID(view.task_id),
+        "symbols": list(view.symbols),
+        "labels": _storable(view.labels),
+        "priority": str(view.priority),
+        "state": str(view.state),
+        "status": str(view.status),
+        "position": position,
+    }
+
+
+def task_of(row: sa.RowMapping) -> TaskView:
+    """Return the view that a row of `workflow_executions` was made of."""
+    fields = {name: row[name] for name in _TASK_FIELDS} | {"task_id": str(row["task_id"])}
+    return msgspec.convert(fields, TaskView)
+
+
+def step_row(task_id: UUID, view: StepView) -> dict[str, Any]:
+    """Return the row of one step and symbol."""
+    row = {name: getattr(view, name) for name in _STEP_FIELDS}
+    return row | {"task_id": task_id, "state": str(view.state)}
+
+
+def step_of(row: sa.RowMapping) -> StepView:
+    """Return the view that a row of `execution_steps` was made of."""
+    return msgspec.convert({name: row[name] for name in _STEP_FIELDS}, StepView)
+
+
+def encode(value: Any) -> str:
+    """Return the JSON text of a nested value, as engines of this service write it."""
+    return msgspec.json.encode(value).decode()
+
+
+def _storable(labels: dict[str, str]) -> dict[str, str]:
+    """Return labels without NUL characters: `jsonb` has none, and one bad label must not stop all projections."""
+    return {key.replace("\0", "\ufffd"): value.replace("\0", "\ufffd") for key, value in labels.items()}

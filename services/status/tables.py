@@ -1,0 +1,106 @@
+"""What queries read: one row a run, one row a step and symbol, and how far the projector has come.
+
+Nested values are `json`, not `jsonb`: they come back to the letter, and text with a NUL character, which `jsonb`
+refuses, can be stored. Labels are `jsonb` because queries look into them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, UUID
+
+from shared.log.positions import positions_table
+
+metadata = sa.MetaData(schema="status")
+
+positions = positions_table(metadata)
+
+
+def _document(name: str, *, nullable: bool = True) -> sa.Column[Any]:
+    return sa.Column(name, JSON(none_as_null=True), nullable=nullable)
+
+
+def _time(name: str, *, nullable: bool = True) -> sa.Column[Any]:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
+
+
+workflow_executions = sa.Table(
+    "workflow_executions",
+    metadata,
+    sa.Column("task_id", UUID(as_uuid=True), primary_key=True),
+    sa.Column("strategy_id", sa.Text, nullable=False),
+    sa.Column("symbols", ARRAY(sa.Text), nullable=False),
+    sa.Column("priority", sa.Text, nullable=False),
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("labels", JSONB, nullable=False),
+    _document("parameters", nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("cancelling", sa.Boolean, nullable=False),
+    _document("progress", nullable=False),
+    _document("result"),
+    _time("result_expires_at"),
+    _document("partial_result"),
+    _document("error"),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("max_retries", sa.Integer, nullable=False),
+    _time("next_retry_at"),
+    sa.Column("preemptions", sa.Integer, nullable=False),
+    _time("submitted_at", nullable=False),
+    _time("started_at"),
+    _time("finished_at"),
+    sa.Column("duration_seconds", sa.Double),
+    sa.Column("worker", sa.Text),
+    sa.Column("schedule_id", sa.Text),
+    sa.Column("parent_task_id", sa.Text),
+    sa.Column("trace_id", sa.Text),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+"""One row a run: the fields of `TaskView`, and the log position of the last event in it."""
+
+
+def _newest_first(name: str, *columns: str, where: str | None = None) -> sa.Index:
+    """Return an index for one filter, in the order in which tasks are listed (read backwards)."""
+    c = workflow_executions.c
+    condition = sa.text(where) if where else None
+    return sa.Index(name, *(c[column] for column in (*columns, "submitted_at", "task_id")), postgresql_where=condition)
+
+
+_newest_first("workflow_executions_newest")
+_newest_first("workflow_executions_by_status", "status")
+_newest_first("workflow_executions_by_strategy", "strategy_id")
+_newest_first("workflow_executions_by_user", "user_id")
+_newest_first("workflow_executions_by_schedule", "schedule_id", where="schedule_id IS NOT NULL")
+_newest_first("workflow_executions_queue", "priority", where="status = 'queued'")
+sa.Index("workflow_executions_by_symbol", workflow_executions.c.symbols, postgresql_using="gin")
+sa.Index(
+    "workflow_executions_by_label",
+    workflow_executions.c.labels,
+    postgresql_using="gin",
+    postgresql_ops={"labels": "jsonb_path_ops"},
+)
+
+execution_steps = sa.Table(
+    "execution_steps",
+    metadata,
+    sa.Column("task_id", UUID(as_uuid=True), primary_key=True),
+    sa.Column("index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("symbol", sa.Text),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    _time("started_at"),
+    _time("finished_at"),
+    sa.Column("duration_seconds", sa.Double),
+    sa.Column("worker", sa.Text),
+    _document("output"),
+    _document("error"),
+)
+"""One row a step and symbol of a run's plan, in the order in which they run: the fields of `StepView`."""
+
+
+def columns(table: sa.Table) -> Sequence[str]:
+    """Return the names of a table's columns, as plain strings and not as SQLAlchemy's subclass."""
+    return [str(column.name) for column in table.columns]

@@ -1,0 +1,47 @@
+"""Histories: runs that anything may happen to, in any order that their commands allow."""
+
+from __future__ import annotations
+
+from shared.domain.errors import Refused
+from shared.domain.execution import WorkflowExecution
+from shared.domain.outputs import Output
+from tests.builders import WORKER, complete_next, failure, order, outcome, stamp
+
+ACTIONS = ("claim", "complete", "collect", "retry", "due", "order", "cancel", "obey", "succeed", "fail")
+
+
+def act(execution: WorkflowExecution, action: str, second: float) -> None:
+    """Do one thing to a run, or nothing when it is not possible now."""
+    attempt, at, key = execution.attempts, stamp(second), execution.next_position()
+    try:
+        match action, key:
+            case "claim", _:
+                execution.claim(at, attempt=attempt + 1, worker=WORKER)
+            case "complete", (_, _):
+                complete_next(execution, at, {"second": second})
+            case "collect", (step, str(symbol)):
+                execution.collect_failure(
+                    at, attempt=attempt, step=step, symbol=symbol, failure=failure(), started_at=at.at
+                )
+            case "retry", (step, symbol):
+                execution.schedule_retry(
+                    at, attempt=attempt, step=step, symbol=symbol, failure=failure(), started_at=at.at, due_at=at.at
+                )
+            case "due", _:
+                execution.fall_due(at)
+            case "order", (step, symbol):
+                name = f"{execution.id}/{second}"
+                execution.request_order(
+                    at, attempt=attempt, client_order_id=name, step=step, symbol=symbol, order=order()
+                )
+                execution.settle_order(at, attempt=attempt, client_order_id=name, outcome=outcome())
+            case "cancel", _:
+                execution.request_cancel(at, reason="enough")
+            case "obey", _:
+                execution.end_cancelled(at, attempt=attempt)
+            case "succeed", None:
+                execution.succeed(at, attempt=attempt, result=Output(inline={"decisions": []}))
+            case "fail", (step, symbol):
+                execution.fail(at, attempt=attempt, failure=failure(), step=step, symbol=symbol, started_at=at.at)
+    except Refused:
+        pass

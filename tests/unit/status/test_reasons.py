@@ -1,0 +1,45 @@
+"""The sentences that say why a task is not running."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.status.queries import COUNT_LIMIT, Ahead
+from services.status.reasons import queued_reason, retry_reason
+from shared.domain.priority import Priority
+from shared.domain.views import step_views
+from tests.builders import PLAN, stamp, waiting_for_retry
+
+
+@pytest.mark.parametrize(
+    ("high", "normal", "low", "reason"),
+    [
+        (0, 0, 0, None),
+        (1, 0, 0, "waiting behind 1 high-priority task"),
+        (3, 0, 0, "waiting behind 3 high-priority tasks"),
+        (0, 0, 1, "waiting behind 1 low-priority task"),
+        (3, 2, 0, "waiting behind 3 high-priority and 2 normal-priority tasks"),
+        (3, 2, 1, "waiting behind 3 high-priority, 2 normal-priority and 1 low-priority tasks"),
+        (1000, 0, 0, "waiting behind 1,000 high-priority tasks"),
+        (COUNT_LIMIT + 1, 0, 0, "waiting behind more than 1,000 high-priority tasks"),
+    ],
+)
+def test_a_queued_task_counts_those_before_it(high: int, normal: int, low: int, reason: str | None) -> None:
+    """Levels without any are left out; counting stops at a thousand."""
+    ahead = [Ahead(Priority.HIGH, high), Ahead(Priority.NORMAL, normal), Ahead(Priority.LOW, low)]
+    assert queued_reason(ahead) == reason
+
+
+@pytest.mark.parametrize(
+    ("due", "reason"),
+    [
+        (stamp(3).at, "retry 1 of 3 at 2026-03-02T14:30:03Z, after TemporaryError"),
+        (None, "retry 1 of 3 is due, after TemporaryError; waiting for a free worker"),
+    ],
+)
+def test_a_retrying_task_names_retry_time_and_error(due: Any, reason: str) -> None:
+    """With the time while it waits, without once it is due."""
+    step = next(iter(step_views(waiting_for_retry())))
+    assert retry_reason(step, PLAN, max_retries=3, next_retry_at=due) == reason
