@@ -12,7 +12,7 @@ from shared.domain.outputs import Output, OutputKind
 from shared.domain.phases import Status
 from shared.domain.views import StepView, TaskView, trace_id
 from shared.log.event_log import Recorded
-from shared.objects import ObjectStore
+from shared.objects.store import ObjectCorrupt, ObjectMissing, ObjectStore
 
 _METADATA = ("originator_id", "originator_version", "at", "actor", "append_id", "trace")
 
@@ -20,12 +20,17 @@ _METADATA = ("originator_id", "originator_version", "at", "actor", "append_id", 
 def task_document(view: TaskView, *, now: datetime, objects: ObjectStore, reason: str | None = None) -> dict[str, Any]:
     """Return a task as `GET /api/tasks/{task_id}` answers it at `now`.
 
-    After its time to live the result is left out and `result_expired` says so; everything else stays.
+    After its time to live the result is left out and `result_expired` says so; everything else stays. A result that
+    the object store has lost must not hide its task: `result_error` then says what to do.
     """
     document: dict[str, Any] = msgspec.to_builtins(view)
     expired = view.result_expires_at is not None and now >= view.result_expires_at
-    document["result"] = None if view.result is None or expired else plain_value(view.result, objects)
-    document["result_expired"] = expired
+    document |= {"result": None, "result_expired": expired, "result_error": None}
+    if view.result is not None and not expired:
+        try:
+            document["result"] = plain_value(view.result, objects)
+        except (ObjectMissing, ObjectCorrupt) as error:
+            document["result_error"] = error.detail
     document["reason"] = reason or default_reason(view)
     return document
 

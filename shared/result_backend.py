@@ -61,7 +61,7 @@ def decode_meta(data: bytes) -> ResultMeta | None:
     """Return the meta in `data`, or None when something else wrote it."""
     try:
         return msgspec.json.decode(data, type=ResultMeta)
-    except msgspec.ValidationError:
+    except msgspec.DecodeError:
         return None
 
 

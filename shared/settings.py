@@ -15,9 +15,15 @@ class Settings(BaseSettings):
         validation_alias="DATABASE_URL", description="postgresql://user:password@host:port/database"
     )
     redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
+    status_url: str = Field("http://127.0.0.1:8010", pattern="^https?://", description="the status service's query API")
     home: Path = Field(Path(".blotter"), description="folder for objects, logs and the local stack's data")
     log_format: str = Field("auto", pattern="^(auto|json|console)$", description="auto: console on a terminal")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    @property
+    def objects_folder(self) -> Path:
+        """Return the folder of the object store."""
+        return self.home / "objects"
 
     @property
     def sqlalchemy_url(self) -> str:

@@ -93,6 +93,7 @@ class Task(BaseModel):
     result: dict[str, Any] | None
     result_expires_at: datetime | None
     result_expired: bool
+    result_error: str | None
     partial_result: dict[str, Any] | None
     error: TaskError | None
     attempts: int

@@ -57,7 +57,7 @@ async def open_components(
                 result_ttl_seconds=settings.result_ttl_seconds,
             ),
             cancellations=Cancellations(log, writes),
-            reading=Reading(log, status, writes, LocalObjectStore(settings.home / "objects")),
+            reading=Reading(log, status, writes, LocalObjectStore(settings.objects_folder)),
             readiness=Readiness(log, catalogue, status),
         )
 

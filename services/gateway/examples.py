@@ -39,6 +39,7 @@ TASK: dict[str, Any] = {
     "result": None,
     "result_expires_at": None,
     "result_expired": False,
+    "result_error": None,
     "partial_result": None,
     "error": None,
     "attempts": 1,

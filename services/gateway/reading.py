@@ -18,7 +18,7 @@ from shared.domain.phases import TRANSITIONS
 from shared.domain.views import step_views, task_view
 from shared.log.async_event_log import AsyncEventLog
 from shared.log.event_log import task_not_found
-from shared.objects import ObjectCorrupt, ObjectMissing, ObjectStore
+from shared.objects import ObjectStore
 
 _T = TypeVar("_T")
 
@@ -83,10 +83,7 @@ class Reading:
 
     async def _task_from_log(self, task_id: UUID) -> bytes:
         view = task_view(await self._log.execution(task_id))
-        try:
-            document = await asyncio.to_thread(task_document, view, now=datetime.now(UTC), objects=self._objects)
-        except (ObjectMissing, ObjectCorrupt) as error:
-            raise Unavailable(f"The result of task {task_id} cannot be read. {error.detail}") from error
+        document = await asyncio.to_thread(task_document, view, now=datetime.now(UTC), objects=self._objects)
         return msgspec.json.encode(document)
 
     async def _steps_from_log(self, task_id: UUID, page: PageQuery) -> bytes:

@@ -22,7 +22,6 @@ class GatewaySettings(Settings):
 
     host: str = Field("127.0.0.1", description="address to listen on; any but loopback needs BLOTTER_API_KEYS")
     port: int = Field(8000, ge=0, le=65535, description="0 takes a free one")
-    status_url: str = Field("http://127.0.0.1:8010", pattern="^https?://", description="the status service")
     api_keys: SecretStr = Field(SecretStr(""), description="comma-separated user:role:key")
     id_secret: SecretStr | None = Field(None, description="names the namespace of idempotent task ids")
     result_ttl_seconds: float = Field(86_400.0, gt=0, description="how long results are kept, unless a task says")

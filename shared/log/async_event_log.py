@@ -29,6 +29,12 @@ HEAD = f"SELECT coalesce(max(notification_id), 0) FROM {SCHEMA}.{EVENTS_TABLE}"
 
 ALL_OF_IT = 1_000_000_000
 
+NO_ANSWER = "The event log does not answer. Try again in a moment, with the same Idempotency-Key if you sent one."
+
+
+class ConnectionLost(Unavailable):
+    """The connection ended while a statement was under way: nobody knows whether it was carried out."""
+
 
 class AsyncEventLog:
     """Appends and reads through a pool of connections; an async context manager.
@@ -45,7 +51,6 @@ class AsyncEventLog:
             timeout=timeout_seconds,
             open=False,
             kwargs={"autocommit": True},
-            check=AsyncConnectionPool.check_connection,
         )
 
     async def __aenter__(self) -> Self:
@@ -68,7 +73,7 @@ class AsyncEventLog:
             return await self._append(stored)
         except psycopg.errors.UniqueViolation as error:
             raise VersionConflict(events[0].originator_id) from error
-        except Unavailable:
+        except ConnectionLost:
             return await self._find_own(stored) or await self._append_again(stored)
 
     async def _append_again(self, stored: Sequence[StoredEvent]) -> list[int]:
@@ -88,7 +93,7 @@ class AsyncEventLog:
         """Return the positions of rows whose acknowledgement was lost, None when they were not stored."""
         positions = []
         for event in stored:
-            rows = await self._fetch(FIND, (event.originator_id, event.originator_version))
+            rows = await self._query(FIND, (event.originator_id, event.originator_version))
             if not rows or bytes(rows[0][1]) != event.state:
                 return None
             positions.append(rows[0][0])
@@ -103,20 +108,20 @@ class AsyncEventLog:
 
     async def stream(self, originator_id: UUID, *, gt: int = 0, limit: int = ALL_OF_IT) -> list[Recorded]:
         """Return up to `limit` events of one stream with versions greater than `gt`, oldest first."""
-        return self._recorded(await self._fetch(STREAM, (originator_id, gt, limit)))
+        return self._recorded(await self._query(STREAM, (originator_id, gt, limit)))
 
     async def latest(self, originator_id: UUID) -> Recorded | None:
         """Return the newest event of one stream, or None when it has none."""
-        recorded = self._recorded(await self._fetch(LATEST, (originator_id,)))
+        recorded = self._recorded(await self._query(LATEST, (originator_id,)))
         return recorded[0] if recorded else None
 
     async def read(self, after: int, *, limit: int = 500, topics: Sequence[str] = ()) -> list[Recorded]:
         """Return up to `limit` events whose positions are greater than `after`, in order."""
-        return self._recorded(await self._fetch(READ, (after, list(topics or EVENTS.topics), limit)))
+        return self._recorded(await self._query(READ, (after, list(topics or EVENTS.topics), limit)))
 
     async def head(self) -> int:
         """Return the position of the newest event, 0 when there is none."""
-        rows = await self._fetch(HEAD, ())
+        rows = await self._query(HEAD, ())
         return int(rows[0][0])
 
     def _recorded(self, rows: Sequence[TupleRow]) -> list[Recorded]:
@@ -125,12 +130,21 @@ class AsyncEventLog:
             for row in rows
         ]
 
+    async def _query(self, statement: str, parameters: Any) -> list[TupleRow]:
+        """Fetch what may be asked for twice: a connection that died while it lay in the pool is met only once."""
+        try:
+            return await self._fetch(statement, parameters)
+        except ConnectionLost:
+            return await self._fetch(statement, parameters)
+
     async def _fetch(self, statement: str, parameters: Any, *, binary: bool = False) -> list[TupleRow]:
         try:
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(statement.encode(), parameters, prepare=True, binary=binary)
                 return await cursor.fetchall()
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-            raise Unavailable(
-                "The event log does not answer. Try again in a moment, with the same Idempotency-Key if you sent one."
-            ) from error
+        except PoolTimeout as error:
+            raise Unavailable(NO_ANSWER) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            # After a restart of the server every pooled connection is dead, not only the one that was met.
+            await self._pool.check()
+            raise ConnectionLost(NO_ANSWER) from error

@@ -33,7 +33,7 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 @pytest.mark.parametrize(
     ("model", "view", "more"),
     [
-        (answers.Task, TaskView, {"reason", "result_expired"}),
+        (answers.Task, TaskView, {"reason", "result_expired", "result_error"}),
         (answers.Step, StepView, set()),
         (answers.Progress, ProgressView, {"step_progress"}),
         (answers.TaskError, ErrorView, set()),

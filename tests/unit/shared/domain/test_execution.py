@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.errors import AlreadyFinished, NotClaimable, Refused, StaleAttempt
-from shared.domain.execution_events import CancelRequested, Cancelled, RetryScheduled
+from shared.domain.execution import WorkflowExecution
+from shared.domain.execution_events import Cancelled, CancelRequested, RetryScheduled
 from shared.domain.execution_records import OrderLedgerState, StepState
 from shared.domain.outputs import Output
 from shared.domain.phases import Phase
@@ -77,11 +78,9 @@ def test_an_attempt_that_lost_its_run_may_not_write() -> None:
     complete_next(run, stamp(5))
 
 
-def complete_step_as(run: object, *, attempt: int) -> None:
+def complete_step_as(run: WorkflowExecution, *, attempt: int) -> None:
     """Complete the first step as some attempt."""
-    run.complete_step(  # type: ignore[attr-defined]
-        stamp(5), attempt=attempt, step="load", symbol=None, output=Output(), started_at=stamp(4).at
-    )
+    run.complete_step(stamp(5), attempt=attempt, step="load", symbol=None, output=Output(), started_at=stamp(4).at)
 
 
 def test_retries_are_counted_for_each_step_and_symbol() -> None:
@@ -128,16 +127,12 @@ def test_a_running_one_is_cancelled_by_its_worker() -> None:
     run.request_cancel(stamp(2))
     assert run.phase is Phase.CANCELLING
     complete_next(run, stamp(3))
-    for forbidden in (lambda: run.succeed(stamp(3), attempt=1, result=Output()), lambda: fail(run)):
-        with pytest.raises(Refused):
-            forbidden()
+    with pytest.raises(Refused):
+        run.succeed(stamp(3), attempt=1, result=Output())
+    with pytest.raises(Refused):
+        run.fail(stamp(3), attempt=1, failure=failure())
     run.end_cancelled(stamp(4), attempt=1)
     assert (run.phase, run.finished_at) == (Phase.CANCELLED, stamp(4).at)
-
-
-def fail(run: object) -> None:
-    """End a run with an error."""
-    run.fail(stamp(3), attempt=1, failure=failure())  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("phase", [Phase.CANCELLING, Phase.CANCELLED])
@@ -213,13 +208,11 @@ def test_an_outcome_of_an_order_that_was_never_requested_is_refused() -> None:
     """Nothing is decided, so that no fold ever meets an outcome without its request."""
     run = running()
     run.collect_events()
-    for command in (
-        lambda: run.settle_order(stamp(2), attempt=1, client_order_id="x", outcome=outcome()),
-        lambda: run.reject_order(stamp(2), attempt=1, client_order_id="x", reason="r"),
-        lambda: run.doubt_order(stamp(2), attempt=1, client_order_id="x", reason="r"),
-    ):
+    with pytest.raises(Refused, match="request before its outcome"):
+        run.settle_order(stamp(2), attempt=1, client_order_id="x", outcome=outcome())
+    for command in (run.reject_order, run.doubt_order):
         with pytest.raises(Refused, match="request before its outcome"):
-            command()
+            command(stamp(2), attempt=1, client_order_id="x", reason="r")
     assert run.collect_events() == []
 
 
@@ -240,3 +233,32 @@ def test_started_at_is_that_of_the_first_attempt() -> None:
     run.claim(stamp(4), attempt=2, worker="other")
     assert (run.started_at, run.attempt_started_at, run.worker) == (stamp(1).at, stamp(4).at, "other")
     assert run.changed_at - stamp().at == timedelta(seconds=4)
+
+
+def test_a_completed_step_is_never_completed_again() -> None:
+    """The log keeps the first output, whoever brings a second."""
+    run = running()
+    complete_next(run, stamp(2), 1)
+
+    with pytest.raises(Refused, match="never runs again"):
+        run.complete_step(
+            stamp(3), attempt=1, step="load", symbol=None, output=Output(inline=2), started_at=stamp(2).at
+        )
+    assert run.steps["load", None].output == Output(inline=1)
+
+
+def test_a_run_cannot_succeed_while_a_step_is_left() -> None:
+    """A success means that every step is done."""
+    run = running()
+
+    with pytest.raises(Refused, match="'load' is not settled"):
+        run.succeed(stamp(2), attempt=1, result=Output())
+
+
+def test_an_order_is_requested_once() -> None:
+    """The same client order id a second time is refused, whatever became of the first."""
+    run = running()
+    run.request_order(stamp(2), attempt=1, client_order_id="o-1", step="load", symbol=None, order=order())
+
+    with pytest.raises(Refused, match="requested before"):
+        run.request_order(stamp(3), attempt=1, client_order_id="o-1", step="load", symbol=None, order=order())

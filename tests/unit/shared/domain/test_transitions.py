@@ -28,6 +28,12 @@ def _attempt(run: WorkflowExecution) -> dict[str, Any]:
     return {"attempt": run.attempts}
 
 
+def _succeed(run: WorkflowExecution) -> None:
+    """End a run that has nothing left to do."""
+    run.left_out.update(run.positions())
+    run.succeed(stamp(9), **_attempt(run), result=Output())
+
+
 COMMANDS: dict[type[Event], Callable[[WorkflowExecution], None]] = {
     happened.AttemptStarted: lambda run: run.claim(stamp(9), attempt=run.attempts + 1, worker=WORKER),
     happened.StepCompleted: lambda run: run.complete_step(stamp(9), **_attempt(run), **STEP, output=Output()),
@@ -52,7 +58,7 @@ COMMANDS: dict[type[Event], Callable[[WorkflowExecution], None]] = {
     ),
     happened.CancelRequested: lambda run: run.request_cancel(stamp(9)),
     happened.Cancelled: lambda run: run.end_cancelled(stamp(9), **_attempt(run)),
-    happened.Succeeded: lambda run: run.succeed(stamp(9), **_attempt(run), result=Output()),
+    happened.Succeeded: lambda run: _succeed(run),
     happened.Failed: lambda run: run.fail(stamp(9), **_attempt(run), failure=failure()),
 }
 

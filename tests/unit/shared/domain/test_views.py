@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_records import StepState
 from shared.domain.phases import CeleryState, Phase, Status
 from shared.domain.views import step_views, task_view, trace_id
@@ -134,9 +135,9 @@ def test_a_run_that_was_cancelled_before_it_began_has_no_partial_result() -> Non
     assert task_view(run).partial_result is None
 
 
-def states(run: object) -> list[StepState]:
+def states(run: WorkflowExecution) -> list[StepState]:
     """The states of a run's steps in order."""
-    return [view.state for view in step_views(run)]  # type: ignore[arg-type]
+    return [view.state for view in step_views(run)]
 
 
 def test_steps_are_listed_from_the_submission_on() -> None:

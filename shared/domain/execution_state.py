@@ -1,0 +1,170 @@
+"""What a run is at some point of its history: the fold of its events, without any say in what may happen.
+
+No guard stands here, so that a replay repeats what happened whatever today's rules are.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from shared.domain import execution_events as happened
+from shared.domain.catalogue import StepScope
+from shared.domain.events import Event
+from shared.domain.execution_records import OrderLedgerState, OrderRecord, StepKey, StepRecord, StepState
+from shared.domain.outputs import Output
+from shared.domain.phases import TRANSITIONS, Phase
+
+
+class ExecutionState:
+    """A run's submission, phase, steps, orders and artifacts; `spent` is its time at work in ended attempts."""
+
+    def __init__(self, submitted: happened.Submitted) -> None:
+        self.submitted = submitted
+        self.version = submitted.originator_version
+        self.changed_at = submitted.at
+        self.phase = Phase.WAITING
+        self.attempts = 0
+        self.worker: str | None = None
+        self.started_at: datetime | None = None
+        self.attempt_started_at: datetime | None = None
+        self.finished_at: datetime | None = None
+        self.next_retry_at: datetime | None = None
+        self.cancel_reason: str | None = None
+        self.result: Output | None = None
+        self.failure: happened.Failed | None = None
+        self.steps: dict[StepKey, StepRecord] = {}
+        self.left_out: set[StepKey] = set()
+        self.orders: dict[str, OrderRecord] = {}
+        self.artifacts: dict[str, happened.Artifact] = {}
+        self.spent = timedelta()
+
+    @property
+    def id(self) -> UUID:
+        """Return the task id, which is also the stream's."""
+        return self.submitted.originator_id
+
+    def positions(self) -> Iterable[StepKey]:
+        """Yield every step and symbol of the plan in the order in which they run."""
+        for step in self.submitted.steps:
+            if step.each is StepScope.SYMBOL:
+                for symbol in self.submitted.symbols:
+                    yield step.name, symbol
+            else:
+                yield step.name, None
+
+    def is_settled(self, key: StepKey) -> bool:
+        """Tell whether a step and symbol is over: it has ended, or will never run because its input failed."""
+        record = self.steps.get(key)
+        return key in self.left_out or (record is not None and record.settled)
+
+    def next_position(self) -> StepKey | None:
+        """Return the first step and symbol that is not settled, or None when all are."""
+        return next((key for key in self.positions() if not self.is_settled(key)), None)
+
+    def retries(self, step: str, symbol: str | None) -> int:
+        """Return how often this step and symbol were retried already."""
+        record = self.steps.get((step, symbol))
+        return record.retries if record else 0
+
+    def apply(self, event: Event) -> None:
+        """Take one event in. An event that was already taken in changes nothing: everything arrives twice."""
+        if event.originator_version <= self.version:
+            return
+        self.version = event.originator_version
+        self.changed_at = event.at
+        self.phase = TRANSITIONS.get(type(event), {}).get(self.phase, self.phase)
+        match event:
+            case happened.AttemptStarted():
+                self._start_attempt(event)
+            case happened.StepEvent():
+                self._apply_step(event)
+            case happened.OrderEvent():
+                self._apply_order(event)
+            case happened.RetryDue():
+                self.next_retry_at = None
+            case happened.CancelRequested(reason=reason):
+                self.cancel_reason = reason
+                self.next_retry_at = None
+            case happened.Succeeded(result=result):
+                self.result = result
+            case happened.Failed():
+                self._apply_failure(event)
+        if self.phase.ended:
+            self.finished_at = event.at
+
+    def _start_attempt(self, event: happened.AttemptStarted) -> None:
+        self.attempts = event.attempt
+        self.worker = event.worker
+        self.attempt_started_at = event.at
+        self.started_at = self.started_at or event.at
+        self.next_retry_at = None
+
+    def _apply_step(self, event: happened.StepEvent) -> None:
+        match event:
+            case happened.StepCompleted(output=output, artifacts=artifacts):
+                self._record_step(event, StepState.COMPLETED, finished_at=event.at, output=output)
+                self.artifacts.update((artifact.name, artifact) for artifact in artifacts)
+            case happened.FailureCollected(failure=failure):
+                self._record_step(event, StepState.FAILED, finished_at=event.at, failure=failure)
+                self._leave_out(event.step, event.symbol)
+            case happened.RetryScheduled(failure=failure):
+                self._record_step(event, StepState.RETRYING, retries=event.retry, failure=failure)
+                self.next_retry_at = event.due_at
+                self._end_attempt(event.at)
+
+    def _leave_out(self, failed: str, symbol: str | None) -> None:
+        """Note the later steps that never run for `symbol`, because they build on what failed for it."""
+        without = {failed}
+        for step in self.submitted.steps:
+            if step.each is StepScope.SYMBOL and without.intersection(step.inputs):
+                without.add(step.name)
+                self.left_out.add((step.name, symbol))
+
+    def _end_attempt(self, at: datetime) -> None:
+        if self.attempt_started_at is not None:
+            self.spent += at - self.attempt_started_at
+
+    def _apply_failure(self, event: happened.Failed) -> None:
+        self.failure = event
+        if event.step is not None and event.started_at is not None:
+            self._record_step(event, StepState.FAILED, finished_at=event.at, failure=event.failure)
+
+    def _record_step(self, event: happened.StepEvent | happened.Failed, state: StepState, **fields: Any) -> None:
+        assert event.step is not None
+        key = (event.step, event.symbol)
+        known = self.steps.get(key)
+        self.steps[key] = StepRecord(
+            step=event.step,
+            symbol=event.symbol,
+            state=state,
+            attempts=(known.attempts if known else 0) + 1,
+            started_at=event.started_at,
+            worker=self.worker,
+            **{"retries": known.retries if known else 0, **fields},
+        )
+
+    def _apply_order(self, event: happened.OrderEvent) -> None:
+        if isinstance(event, happened.OrderRequested):
+            self.orders[event.client_order_id] = OrderRecord(
+                client_order_id=event.client_order_id,
+                step=event.step,
+                symbol=event.symbol,
+                order=event.order,
+                state=OrderLedgerState.REQUESTED,
+                requested_at=event.at,
+            )
+            return
+        known = self.orders[event.client_order_id]
+        match event:
+            case happened.OrderPlaced(outcome=outcome):
+                change = {"state": OrderLedgerState(outcome.state), "outcome": outcome, "reason": None}
+            case happened.OrderRejected(reason=reason):
+                change = {"state": OrderLedgerState.REJECTED, "reason": reason}
+            case happened.OrderAmbiguous(reason=reason):
+                change = {"state": OrderLedgerState.AMBIGUOUS, "reason": reason}
+            case _:
+                raise AssertionError(f"unknown order event {event!r}")
+        self.orders[event.client_order_id] = msgspec.structs.replace(known, **change)
