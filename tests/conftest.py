@@ -57,7 +57,7 @@ def redis_url(redis_server: servers.Redis) -> str:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """The whole stack, with the shipped strategies and those of the tests, for all tests that only use it."""
-    with Stack(tmp_path_factory.mktemp("stack") / "home") as stack:
+    with servers.open_folder() as folder, Stack(folder / "home") as stack:
         yield stack

@@ -1,0 +1,36 @@
+# Every target is one line; `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help install demo up check test bench chaos lock docs
+BIN := .venv/bin
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+SERVICES := --extra gateway --extra executor --extra scheduler --extra status --extra local
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+install: ## prepare .venv from the hashed requirements, if it is not up to date
+	@infra/install.sh
+
+demo: install ## start the stack, run the flagship strategy on real prices, report, stop
+	@$(BIN)/blotter demo
+
+up: install ## start the whole stack on this machine; Ctrl-C stops it
+	@$(BIN)/blotter up
+
+check: install ## lint, format, types, import contracts, dead code
+	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/vulture
+
+test: install ## run all tests
+	$(BIN)/pytest
+
+bench: install ## measure throughput and latency
+	$(BIN)/python -m tests.bench
+
+chaos: install ## run the tests that kill what they promise to survive
+	$(BIN)/pytest -m chaos
+
+lock: install ## renew the hashed requirements from pyproject.toml
+	$(COMPILE) $(SERVICES) --output-file requirements/run.txt pyproject.toml && $(COMPILE) --all-extras --constraint requirements/run.txt --output-file requirements/dev.txt pyproject.toml
+
+docs: install ## run the examples of the documentation
+	$(BIN)/pytest tests/docs

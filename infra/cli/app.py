@@ -1,0 +1,55 @@
+"""The `blotter` command.
+
+Exit codes: 0 done, 1 the run or the stack failed, 2 bad usage or refused, 3 nothing answers, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from infra.cli.commands import database, demo, doctor, stack, tasks
+from infra.cli.failures import CommandError, RefusedError
+from infra.local.failures import AlreadyRunningError, LocalError, PortTakenError, SettingsError
+
+app = typer.Typer(
+    name="blotter",
+    help="Trading workflows as durable tasks, with the whole record in one append-only log.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (
+    stack.up,
+    stack.down,
+    stack.status,
+    doctor.doctor,
+    database.migrate,
+    tasks.submit,
+    tasks.show,
+    demo.demo,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command of `sys.argv`; a failure is one line on standard error and an exit code."""
+    try:
+        app()
+    except CommandError as error:
+        _leave(str(error), error.exit_code)
+    except (AlreadyRunningError, PortTakenError, SettingsError) as error:
+        _leave(str(error), RefusedError.exit_code)
+    except LocalError as error:
+        _leave(str(error), CommandError.exit_code)
+
+
+def _leave(message: str, code: int) -> None:
+    sys.stdout.flush()
+    print(message, file=sys.stderr)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()
