@@ -10,7 +10,7 @@ Answer = TypeVar("Answer")
 POLL_SECONDS = 0.02
 
 
-def until(condition: Callable[[], Answer], *, seconds: float = 10.0, hint: str = "") -> Answer:
+def until(condition: Callable[[], Answer | None], *, seconds: float = 10.0, hint: str = "") -> Answer:
     """Return the first truthy answer of `condition`; fails with `hint` and the last answer after `seconds`."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()

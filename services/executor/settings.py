@@ -1,7 +1,6 @@
 """Settings of the dispatcher and of workers."""
 
 from enum import StrEnum
-from pathlib import Path
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -37,18 +36,12 @@ class ExecutorSettings(Settings):
     paper_cash: int = Field(1_000_000, ge=0, description="cash a new paper account starts with, in USD")
     http_timeout_seconds: float = Field(10.0, gt=0)
     result_ttl_seconds: int = Field(86_400, ge=1, description="for results that lack a time to live of their own")
-    status_url: str = "http://127.0.0.1:8001"
     projection_lag_warning_seconds: float = Field(5.0, gt=0)
 
     @property
     def queues(self) -> tuple[str, ...]:
         """Return the queues this worker consumes."""
         return tuple(queue.strip() for queue in self.worker_queues.split(",") if queue.strip())
-
-    @property
-    def objects_folder(self) -> Path:
-        """Return the folder of the object store."""
-        return self.home / "objects"
 
     @model_validator(mode="after")
     def _check(self) -> "ExecutorSettings":

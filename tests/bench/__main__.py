@@ -6,12 +6,11 @@ Latency is that of single runs on an idle stack, from the submission's commit to
 
 import argparse
 import statistics
-import tempfile
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from tests.e2e.stack import Stack
+from tests.servers import open_folder
 from tests.waiting import until
 
 STRATEGY = "three-steps"
@@ -25,7 +24,7 @@ def main() -> None:
     arguments.add_argument("--bursts", type=int, default=3, help="bursts; the median counts")
     arguments.add_argument("--singles", type=int, default=200, help="single runs for the latency")
     chosen = arguments.parse_args()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Stack(Path(folder) / "home") as stack:
+    with open_folder() as folder, Stack(folder / "home") as stack:
         burst(stack, 50)
         rates = [burst(stack, chosen.runs) for _ in range(chosen.bursts)]
         print(f"throughput, {chosen.runs} runs: median {statistics.median(rates):.0f} runs/s of {_rounded(rates)}")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,18 @@ def test_r4_1_a_task_is_asked_for_by_its_id(stack: Stack, gates: Path) -> None:
     assert (unknown.status_code, unknown.json()["code"]) == (404, "task_not_found")
 
 
+def progress_at(stack: Stack, task_id: str, symbol: str) -> dict[str, Any] | None:
+    """Return the progress of a task once it has come to a symbol."""
+    progress: dict[str, Any] = stack.task(task_id)["progress"]
+    return progress if progress["current_symbol"] == symbol else None
+
+
+def shows(result: AsyncResult[Any], symbol: str) -> bool:
+    """Tell whether Celery's own view of a task has come to a symbol."""
+    info: dict[str, Any] = result.info or {}
+    return info.get("current_symbol") == symbol
+
+
 def test_r4_2_progress_is_live_and_never_goes_backwards(stack: Stack, gates: Path) -> None:
     """Step, symbol and what is done already, by the API and by AsyncResult, at each gate of the run."""
     symbols = ["AAPL", "GOOG", "IBM"]
@@ -147,14 +160,12 @@ def test_r4_2_progress_is_live_and_never_goes_backwards(stack: Stack, gates: Pat
     fractions = [0.0]
     for number, symbol in enumerate(symbols):
         until(arrived(gates, symbol, task_id).exists)
-        progress = until(
-            lambda symbol=symbol: (p := stack.task(task_id)["progress"]) and p["current_symbol"] == symbol and p
-        )
+        progress = until(partial(progress_at, stack, task_id, symbol))
         assert (progress["current_step"], progress["total_steps"]) == ("passed", 2)
         assert progress["completed_symbols"] == symbols[:number]
         assert progress["fraction"] >= fractions[-1]
         fractions.append(progress["fraction"])
-        until(lambda symbol=symbol: (result.info or {}).get("current_symbol") == symbol)
+        until(partial(shows, result, symbol))
         (gates / symbol).touch()
     assert stack.wait(task_id, "SUCCESS")["progress"]["fraction"] == 1.0
 

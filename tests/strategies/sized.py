@@ -22,4 +22,4 @@ def large(ctx: Context, table: pl.DataFrame) -> str:
 @workflow.step
 def small(ctx: Context, table: pl.DataFrame, large: str) -> dict[str, float]:
     """Small JSON: it stands in the log."""
-    return {"sum": table["close"].sum(), "length": len(large)}
+    return {"sum": float(table["close"].sum()), "length": len(large)}
