@@ -1,7 +1,6 @@
 """The dispatcher's store in memory; `tests/contract/test_live_run_stores.py` holds it to the real one."""
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -21,19 +20,11 @@ class MemoryStore:
         """Return what was committed."""
         return self.position, [msgspec.structs.replace(run) for run in self.rows.values()]
 
-    def commit(self, position: int, changed: Sequence[LiveRun], ended: Sequence[UUID]) -> None:
+    def commit(self, position: int | None, changed: Sequence[LiveRun], ended: Sequence[UUID]) -> None:
         """Keep what changed."""
-        if position <= self.position:
+        if position is not None and position <= self.position:
             raise AlreadyProcessed(f"already at {self.position}")
-        for run in changed:
-            self.rows[run.task_id] = msgspec.structs.replace(run, sent=False)
+        self.rows.update((run.task_id, msgspec.structs.replace(run)) for run in changed)
         for task_id in ended:
             self.rows.pop(task_id, None)
-        self.position = position
-
-    def mark_sent(self, runs: Iterable[LiveRun], now: datetime) -> None:
-        """Keep that `runs` were sent, unless they have moved on."""
-        for run in runs:
-            known = self.rows.get(run.task_id)
-            if known is not None and known.since == run.since:
-                known.sent = True
+        self.position = position or self.position

@@ -10,7 +10,9 @@ Answer = TypeVar("Answer")
 POLL_SECONDS = 0.02
 
 
-def until(condition: Callable[[], Answer | None], *, seconds: float = 10.0, hint: str = "") -> Answer:
+def until(
+    condition: Callable[[], Answer | None], *, seconds: float = 10.0, hint: str = "", every: float = POLL_SECONDS
+) -> Answer:
     """Return the first truthy answer of `condition`; fails with `hint` and the last answer after `seconds`."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()
@@ -20,4 +22,4 @@ def until(condition: Callable[[], Answer | None], *, seconds: float = 10.0, hint
             return answer
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {hint or condition}; the last answer was {answer!r}")
-        pause.wait(POLL_SECONDS)
+        pause.wait(every)

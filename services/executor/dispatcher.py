@@ -4,6 +4,8 @@ It publishes the catalogue of strategies, then follows the log twice: to send wa
 copy the ends of runs into Celery's result backend. Replicas stand by.
 """
 
+from datetime import timedelta
+
 import redis
 import sqlalchemy as sa
 
@@ -18,11 +20,15 @@ from services.executor.store import LiveRunStore
 from shared.domain.events import Stamp
 from shared.log.event_log import EventLog
 from shared.log.follower import Follower
+from shared.log.positions import ASYNCHRONOUS_COMMIT
 from shared.log.process import run_followers
 from shared.logging import configure_logging
 from shared.objects import LocalObjectStore
 from shared.telemetry import configure_tracing
 from shared.workflow.registry import load_strategies
+
+DISPATCH_PACE = timedelta(milliseconds=10)
+RESULTS_PACE = timedelta(milliseconds=20)
 
 
 def main() -> None:
@@ -31,7 +37,7 @@ def main() -> None:
     configure_logging(settings.log_format, settings.log_level)
     configure_tracing("executor.dispatcher")
     log = EventLog(settings.database_url)
-    engine = sa.create_engine(settings.sqlalchemy_url, pool_pre_ping=True)
+    engine = sa.create_engine(settings.sqlalchemy_url, connect_args={"options": ASYNCHRONOUS_COMMIT})
     publish(load_strategies(settings.strategies), log, Stamp(at=utc_now(), actor=Dispatcher.name))
     dispatcher = Dispatcher(
         log,
@@ -47,7 +53,12 @@ def main() -> None:
         LocalObjectStore(settings.objects_folder),
         now=utc_now,
     )
-    run_followers([Follower(log, settings.database_url, handler) for handler in (dispatcher, results)])
+    run_followers(
+        [
+            Follower(log, settings.database_url, dispatcher, pace=DISPATCH_PACE),
+            Follower(log, settings.database_url, results, pace=RESULTS_PACE),
+        ]
+    )
     log.close()
 
 

@@ -1,10 +1,11 @@
 """The dispatcher: follows the log, keeps the live runs, sends the waiting ones to the workers in order.
 
-It remembers what it has seen by its position, committed together with the live runs. It sends after the commit and
-marks what it sent; a crash in between repeats a pointer, which is harmless, and loses none.
+It remembers what it has seen by its position, committed together with the live runs. It sends a run after the commit
+that brought it, and writes down what it has sent with the next one; a crash in between repeats a pointer, which is
+harmless, and loses none.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -19,7 +20,6 @@ from shared.domain.events import Stamp
 from shared.log.event_log import EventLog, Recorded
 
 DISPATCHER = "executor.dispatcher"
-SEND_BATCH = 100
 
 logger = structlog.get_logger()
 
@@ -30,11 +30,8 @@ class Store(Protocol):
     def load(self) -> tuple[int, list[LiveRun]]:
         """Return the position processed so far and the runs that were live then."""
 
-    def commit(self, position: int, changed: Sequence[LiveRun], ended: Sequence[UUID]) -> None:
-        """Write what changed and move to `position`, all or nothing."""
-
-    def mark_sent(self, runs: Iterable[LiveRun], now: datetime) -> None:
-        """Remember that pointers to `runs` are on their way."""
+    def commit(self, position: int | None, changed: Sequence[LiveRun], ended: Sequence[UUID]) -> None:
+        """Write what changed and move to `position` unless it is None, all or nothing."""
 
 
 class Dispatcher:
@@ -71,28 +68,29 @@ class Dispatcher:
         """Take in a batch and commit."""
         for recorded in batch:
             self._runs.apply(recorded.position, recorded.event)
-        changed, ended = self._runs.changes()
-        self._store.commit(batch[-1].position, changed, ended)
+        self._commit(batch[-1].position)
 
     def tick(self) -> timedelta | None:
         """Send what may be sent, let due retries fall due, and return the time until the next one."""
-        self._send()
+        if not self._send():
+            self._commit(None)
         now = self._now()
         for task_id in self._runs.due(now):
             self._fall_due(task_id, now)
         due_at = self._runs.next_due_at()
         return None if due_at is None else due_at - self._now()
 
-    def _send(self) -> None:
-        sent: list[LiveRun] = []
-        for run in self._runs.release():
+    def _commit(self, position: int | None) -> None:
+        changed, ended = self._runs.changes()
+        if changed or ended or position is not None:
+            self._store.commit(position, changed, ended)
+
+    def _send(self) -> int:
+        sent = 0
+        for run in self._runs.release(self._now()):
             self._sender.send(run)
-            sent.append(run)
-            if len(sent) == SEND_BATCH:
-                self._store.mark_sent(sent, self._now())
-                sent = []
-        if sent:
-            self._store.mark_sent(sent, self._now())
+            sent += 1
+        return sent
 
     def _fall_due(self, task_id: UUID, now: datetime) -> None:
         try:

@@ -41,7 +41,7 @@ class LiveRun(msgspec.Struct, kw_only=True):
     timeout_seconds: float
     trace: str | None = None
     due_at: datetime | None = None
-    sent: bool = False
+    sent_at: datetime | None = None
 
 
 class Queue:
@@ -62,7 +62,7 @@ class Queue:
             run = line.popleft()
             if line:
                 self._users[user] = line
-            if run.state is RunState.WAITING and not run.sent:
+            if run.state is RunState.WAITING and run.sent_at is None:
                 return run
         return None
 
@@ -82,7 +82,7 @@ class LiveRuns:
             self._place(run)
 
     def _place(self, run: LiveRun) -> None:
-        if run.state is RunState.WAITING and run.sent:
+        if run.state is RunState.WAITING and run.sent_at is not None:
             self._queues[run.level].in_redis += 1
         elif run.state is RunState.WAITING:
             self._queues[run.level].add(run)
@@ -131,7 +131,7 @@ class LiveRuns:
         if run is None:
             return
         self._leave(run)
-        run.state, run.since, run.due_at, run.sent = state, position, due_at, False
+        run.state, run.since, run.due_at, run.sent_at = state, position, due_at, None
         run.attempt = attempt or run.attempt
         self._enter(run)
 
@@ -140,7 +140,7 @@ class LiveRuns:
         self._place(run)
 
     def _leave(self, run: LiveRun) -> None:
-        if run.state is RunState.WAITING and run.sent:
+        if run.state is RunState.WAITING and run.sent_at is not None:
             self._queues[run.level].in_redis -= 1
 
     def _end(self, task_id: UUID) -> None:
@@ -152,12 +152,13 @@ class LiveRuns:
         self._changed.discard(task_id)
         self._ended.add(task_id)
 
-    def release(self) -> Iterator[LiveRun]:
-        """Yield the runs to send now, highest level first, each marked as sent."""
+    def release(self, now: datetime) -> Iterator[LiveRun]:
+        """Yield the runs to send now, highest level first, each marked as sent at `now`."""
         for queue in self._queues.values():
             while queue.in_redis < self._window and (run := queue.next()):
-                run.sent = True
+                run.sent_at = now
                 queue.in_redis += 1
+                self._changed.add(run.task_id)
                 yield run
 
     def due(self, now: datetime) -> list[UUID]:

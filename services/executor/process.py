@@ -1,5 +1,6 @@
 """What a worker process needs to run tasks, composed once in each child: never before the fork."""
 
+import logging
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -25,6 +26,9 @@ from shared.trading.alpaca import AlpacaBroker
 from shared.trading.broker import Broker
 from shared.trading.paper import PaperBroker
 from shared.workflow.registry import load_strategies
+
+CHATTER = ("celery.worker.strategy", "celery.app.trace")
+"""Loggers that say of each message what our own lines say of each run."""
 
 
 @lru_cache(maxsize=1)
@@ -96,6 +100,8 @@ def compose(**_: object) -> None:
 def set_up_logging(**_: object) -> None:
     """Keep Celery from configuring logs in its own way."""
     configure_logging(settings().log_format, settings().log_level)
+    for name in CHATTER:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @signals.worker_init.connect

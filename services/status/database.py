@@ -9,7 +9,7 @@ CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 10
 
 
-def create_engine(sqlalchemy_url: str, *, pool_size: int = 1) -> sa.Engine:
+def create_engine(sqlalchemy_url: str, *, pool_size: int = 1, options: str = "") -> sa.Engine:
     """Return an engine whose JSON columns take views and their parts, and give plain values back."""
     return sa.create_engine(
         sqlalchemy_url,
@@ -21,6 +21,6 @@ def create_engine(sqlalchemy_url: str, *, pool_size: int = 1) -> sa.Engine:
         json_deserializer=msgspec.json.decode,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s",
+            "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s {options}",
         },
     )

@@ -4,8 +4,6 @@ It remembers what it has seen by its position, committed in one transaction with
 passed over, whether the log repeats it or another replica was faster.
 """
 
-import signal
-import threading
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -22,11 +20,13 @@ from shared.domain.execution import WorkflowExecution
 from shared.domain.views import task_view
 from shared.log.event_log import EventLog, Recorded
 from shared.log.follower import Follower
-from shared.log.positions import advance, read_position
+from shared.log.positions import ASYNCHRONOUS_COMMIT, advance, read_position
+from shared.log.process import run_followers
 from shared.logging import configure_logging
 from shared.telemetry import configure_tracing
 
 PROJECTOR = "status.projector"
+PACE = timedelta(milliseconds=20)
 TOPICS = tuple(topic for topic in EVENTS.topics if topic.startswith(f"{WorkflowExecution.TOPIC}."))
 """Every event of a run."""
 
@@ -93,13 +93,10 @@ def main() -> None:
     settings = StatusSettings()
     configure_logging(settings.log_format, settings.log_level)
     configure_tracing(PROJECTOR)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     log = EventLog(settings.database_url)
-    engine = create_engine(settings.sqlalchemy_url)
+    engine = create_engine(settings.sqlalchemy_url, options=ASYNCHRONOUS_COMMIT)
     try:
-        Follower(log, settings.database_url, Projector(log, engine)).run(stop)
+        run_followers([Follower(log, settings.database_url, Projector(log, engine), pace=PACE)])
     finally:
         engine.dispose()
         log.close()

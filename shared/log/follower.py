@@ -1,6 +1,7 @@
 """Following the log: in order, in batches, across restarts of everything involved."""
 
 import threading
+import time
 import zlib
 from collections.abc import Sequence
 from contextlib import closing
@@ -59,12 +60,16 @@ class Follower:
     fails, it starts again from the committed position, after a delay that doubles up to two seconds. It reads on the
     connection that holds the lock: that one ends with the server, whereas a pool waits for it for minutes, which would
     keep the follower from stopping and from being back as soon as the server is.
+
+    `pace` is the least time between two batches: news after a pause is taken in at once, and a stream of news in
+    batches, with fewer commits.
     """
 
-    def __init__(self, log: EventLog, database_url: str, handler: Handler) -> None:
+    def __init__(self, log: EventLog, database_url: str, handler: Handler, *, pace: timedelta = timedelta()) -> None:
         self._decode = log.mapper.to_domain_event
         self._database_url = database_url
         self._handler = handler
+        self._pace = pace
         self.active = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
@@ -95,6 +100,7 @@ class Follower:
     def _follow(self, connection: psycopg.Connection, stop: threading.Event) -> None:
         connection.execute(f"LISTEN {CHANNEL}")
         position = self._handler.start()
+        ready_at = 0.0
         self.active.set()
         logger.info("follower.active", follower=self._handler.name, position=position)
         while not stop.is_set():
@@ -103,13 +109,14 @@ class Follower:
             )
             events = rows.fetchall()
             if batch := self._wanted(events):
+                ready_at = time.monotonic() + self._pace.total_seconds()
                 self._handler.process(batch)
             position = events[-1][0] if events else position
             due_in = self._handler.tick()
             if len(events) < BATCH:
                 wait = IDLE_POLL if due_in is None else min(IDLE_POLL, max(due_in, timedelta()))
                 for _ in connection.notifies(timeout=wait.total_seconds(), stop_after=1):
-                    pass
+                    stop.wait(max(0.0, ready_at - time.monotonic()))
 
     def _wanted(self, rows: Sequence[TupleRow]) -> list[Recorded]:
         return [

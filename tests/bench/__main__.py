@@ -41,7 +41,7 @@ def burst(stack: Stack, runs: int) -> float:
         answer.raise_for_status()
         tasks += answer.json()["items"]
     wanted = {task["task_id"] for task in tasks}
-    ended = until(lambda: _ended(stack, wanted), seconds=300, hint="the burst does not end")
+    ended = until(lambda: _ended(stack, wanted), seconds=300, every=0.5, hint="the burst does not end")
     return runs / (max(ended) - min(_time(task["submitted_at"]) for task in tasks)).total_seconds()
 
 

@@ -63,28 +63,14 @@ def test_what_was_committed_comes_back(reopen: Reopen) -> None:
     assert {run.task_id: run for run in runs} == {waiting.task_id: waiting, retrying.task_id: retrying}
 
 
-def test_a_sent_run_stays_sent_until_it_moves_on(reopen: Reopen) -> None:
-    """The mark is of one wait; a run that waits again is unsent."""
+def test_what_was_sent_is_written_without_a_new_position(reopen: Reopen) -> None:
+    """The dispatcher writes down what it sent when nothing new has happened."""
     run = a_run()
     reopen().commit(7, [run], [])
-    reopen().mark_sent([run], NOW)
-    (sent,) = reopen().load()[1]
-    assert sent.sent
+    sent = a_run(task_id=run.task_id, sent_at=NOW)
+    reopen().commit(None, [sent], [])
 
-    reopen().commit(8, [a_run(task_id=run.task_id, attempt=2, since=8)], [])
-    (again,) = reopen().load()[1]
-    assert (again.sent, again.attempt) == (False, 2)
-
-
-def test_a_late_mark_of_an_earlier_wait_is_ignored(reopen: Reopen) -> None:
-    """A run that moved on between sending and marking keeps its row as it is."""
-    run = a_run()
-    reopen().commit(7, [run], [])
-    reopen().commit(8, [a_run(task_id=run.task_id, attempt=2, since=8)], [])
-    reopen().mark_sent([run], NOW)
-
-    (kept,) = reopen().load()[1]
-    assert not kept.sent
+    assert reopen().load() == (7, [sent])
 
 
 def test_an_ended_run_is_gone(reopen: Reopen) -> None:

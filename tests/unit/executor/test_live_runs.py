@@ -7,7 +7,7 @@ from uuid import UUID
 from services.executor.live_runs import LiveRun, LiveRuns, RunState
 from shared.domain.execution import WorkflowExecution
 from shared.domain.priority import Priority
-from tests.builders import complete_all, failure, stamp, submitted
+from tests.builders import NOW, complete_all, failure, stamp, submitted
 
 
 class Desk:
@@ -32,7 +32,7 @@ class Desk:
 
     def released(self) -> list[UUID]:
         """Release what may be released."""
-        return [run.task_id for run in self.runs.release()]
+        return [run.task_id for run in self.runs.release(NOW)]
 
 
 def ids(executions: Iterable[WorkflowExecution]) -> list[UUID]:
@@ -134,7 +134,7 @@ def test_a_retry_is_due_once_and_waits_again_with_the_next_attempt() -> None:
 
     run.fall_due(stamp(5))
     desk.feed(run)
-    assert [(live.task_id, live.attempt) for live in desk.runs.release()] == [(run.id, 2)]
+    assert [(live.task_id, live.attempt) for live in desk.runs.release(NOW)] == [(run.id, 2)]
 
 
 def test_a_cancelled_retry_is_never_due() -> None:
@@ -173,12 +173,12 @@ def test_a_finished_run_leaves_nothing_behind() -> None:
 
 def test_stored_runs_go_on_where_they_were() -> None:
     """After a restart unsent runs are released in their old order, sent ones count in the window, retries fall due."""
-    waiting = [live(since=3), live(since=1), live(since=2, sent=True)]
+    waiting = [live(since=3), live(since=1), live(since=2, sent_at=NOW)]
     retrying = live(since=4, state=RunState.RETRYING, due_at=stamp(5).at)
 
     runs = LiveRuns([*waiting, retrying], window=2)
 
-    assert [run.since for run in runs.release()] == [1]
+    assert [run.since for run in runs.release(NOW)] == [1]
     assert runs.due(stamp(5).at) == [retrying.task_id]
 
 
