@@ -43,7 +43,7 @@ def ids(stack: Stack) -> list[str]:
     found: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
-        query = {"label": "lot:thousand", "state": "SUCCESS", "limit": 500, **({"cursor": cursor} if cursor else {})}
+        query = {"label": "lot:thousand", "state": "SUCCESS", "limit": "500"} | ({"cursor": cursor} if cursor else {})
         page = stack.http.get("/api/tasks", params=query).json()
         found += [task["task_id"] for task in page["items"]]
         cursor = page["next_cursor"]
@@ -69,9 +69,8 @@ def test_higher_levels_start_first(stack: Stack, gates: Path) -> None:
     parameters = {"gates": str(gates)}
     blocking = [stack.submit("gated", "MSFT", parameters=parameters) for _ in range(2)]
     stand(gates, blocking)
-    waiting = [
-        stack.submit("three-steps", priority=level) for level in ("low", "low", "normal", "normal", "high", "high")
-    ]
+    levels = ("low", "low", "normal", "normal", "high", "high")
+    waiting = [stack.submit("three-steps", priority=level) for level in levels]
     assert stack.task(waiting[0])["reason"]
     (gates / "MSFT").touch()
     started = {task: stack.wait(task, "SUCCESS")["started_at"] for task in waiting}
