@@ -6,6 +6,7 @@ message or a doubled one is harmless, because a message is only a pointer into t
 """
 
 from datetime import timedelta
+from functools import lru_cache
 
 from celery import Celery
 
@@ -50,4 +51,13 @@ def create_app(settings: ExecutorSettings) -> Celery:
     return app
 
 
-app = create_app(ExecutorSettings())
+@lru_cache(maxsize=1)
+def _app() -> Celery:
+    return create_app(ExecutorSettings())
+
+
+def __getattr__(name: str) -> Celery:
+    """Make `app` when it is first asked for, so that importing this module needs no environment."""
+    if name == "app":
+        return _app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,9 +3,9 @@
 import httpx
 import redis
 import structlog
+from celery import shared_task
 
 from services.executor import process
-from services.executor.app import app
 from shared.result_backend import result_key
 from shared.routing import CLEAN_RESULTS, PROBE_PROJECTION_LAG
 
@@ -14,7 +14,7 @@ logger = structlog.get_logger()
 SCAN_COUNT = 1000
 
 
-@app.task(name=PROBE_PROJECTION_LAG, ignore_result=True)
+@shared_task(name=PROBE_PROJECTION_LAG, ignore_result=True)
 def probe_projection_lag() -> None:
     """Ask the status service how far its projector is behind the log, and say so in this worker's log."""
     own = process.settings()
@@ -25,7 +25,7 @@ def probe_projection_lag() -> None:
     report("projection.lag", events=projector["lag_events"], seconds=lag, up=projector["up"])
 
 
-@app.task(name=CLEAN_RESULTS, ignore_result=True)
+@shared_task(name=CLEAN_RESULTS, ignore_result=True)
 def clean_results() -> None:
     """Give results that would stay for ever a time to live: Redis removes them itself from then on."""
     own = process.settings()

@@ -11,8 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from services.executor.paper_tables import accounts, orders, positions
+from shared.domain.orders import OrderState
 from shared.trading.book import BookUnavailable, PaperOrder, UnknownAccount
-from shared.trading.broker import OrderReport, OrderRequest, OrderState, Side
+from shared.trading.broker import OrderReport, OrderRequest, Side
 
 
 class SqlBook:

@@ -10,15 +10,15 @@ import structlog
 
 from services.executor.attempt import Attempt
 from shared.domain.execution_events import OrderOutcome, RequestedOrder
-from shared.domain.execution_records import OrderLedgerState, OrderRecord
+from shared.domain.execution_records import OrderRecord
 from shared.domain.failures import Failure
+from shared.domain.orders import OrderState
 from shared.trading.broker import (
     Broker,
     OrderAmbiguous,
     OrderRejected,
     OrderReport,
     OrderRequest,
-    OrderState,
     VenueUnavailable,
     plain,
 )
@@ -86,7 +86,7 @@ class LedgerPlacer:
 
     def _resume(self, known: OrderRecord, request: OrderRequest) -> Order:
         """Go on with an order of an earlier attempt: what has an outcome keeps it, the others are asked for."""
-        if known.state is OrderLedgerState.REJECTED:
+        if known.state is OrderState.REJECTED:
             return self._rejected(request, known.reason or "")
         if known.outcome is not None:
             return _order(request, known.outcome)

@@ -3,17 +3,16 @@
 from typing import Any
 from uuid import UUID
 
-from celery import Task
+from celery import Task, shared_task
 from opentelemetry.trace import SpanKind
 
 from services.executor import process
-from services.executor.app import app
 from services.executor.pointers import TRACE_HEADER
 from services.executor.queues import RUN
 from shared.telemetry import span
 
 
-@app.task(name=RUN, bind=True, ignore_result=True)
+@shared_task(name=RUN, bind=True, ignore_result=True)
 def run(self: "Task[Any, None]", /, *, task_id: str, attempt: int, **shown: Any) -> None:
     """Run the task that the pointer names; `shown` is for people who look at the queue, the log is what counts."""
     parent = (self.request.headers or {}).get(TRACE_HEADER)

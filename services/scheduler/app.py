@@ -1,5 +1,7 @@
 """The Celery application of beat: `celery -A services.scheduler.app beat`."""
 
+from functools import lru_cache
+
 from celery import Celery
 from celery.schedules import crontab
 
@@ -33,4 +35,13 @@ def create_app(settings: SchedulerSettings) -> Celery:
     return app
 
 
-app = create_app(SchedulerSettings())
+@lru_cache(maxsize=1)
+def _app() -> Celery:
+    return create_app(SchedulerSettings())
+
+
+def __getattr__(name: str) -> Celery:
+    """Make `app` when it is first asked for, so that importing this module needs no environment."""
+    if name == "app":
+        return _app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

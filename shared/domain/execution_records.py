@@ -7,6 +7,7 @@ import msgspec
 
 from shared.domain.execution_events import OrderOutcome, RequestedOrder
 from shared.domain.failures import Failure
+from shared.domain.orders import OrderState
 from shared.domain.outputs import Output
 
 
@@ -42,16 +43,6 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in (StepState.COMPLETED, StepState.FAILED)
 
 
-class OrderLedgerState(StrEnum):
-    """How far an order has come."""
-
-    REQUESTED = "requested"
-    PLACED = "placed"
-    FILLED = "filled"
-    REJECTED = "rejected"
-    AMBIGUOUS = "ambiguous"
-
-
 class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One order on its way through the log."""
 
@@ -59,7 +50,7 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     step: str
     symbol: str | None
     order: RequestedOrder
-    state: OrderLedgerState
+    state: OrderState
     requested_at: datetime
     outcome: OrderOutcome | None = None
     reason: str | None = None

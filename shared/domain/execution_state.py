@@ -13,7 +13,8 @@ import msgspec
 from shared.domain import execution_events as happened
 from shared.domain.catalogue import StepScope
 from shared.domain.events import Event
-from shared.domain.execution_records import OrderLedgerState, OrderRecord, StepKey, StepRecord, StepState
+from shared.domain.execution_records import OrderRecord, StepKey, StepRecord, StepState
+from shared.domain.orders import OrderState
 from shared.domain.outputs import Output
 from shared.domain.phases import TRANSITIONS, Phase
 
@@ -153,18 +154,18 @@ class ExecutionState:
                 step=event.step,
                 symbol=event.symbol,
                 order=event.order,
-                state=OrderLedgerState.REQUESTED,
+                state=OrderState.REQUESTED,
                 requested_at=event.at,
             )
             return
         known = self.orders[event.client_order_id]
         match event:
             case happened.OrderPlaced(outcome=outcome):
-                change = {"state": OrderLedgerState(outcome.state), "outcome": outcome, "reason": None}
+                change = {"state": OrderState(outcome.state), "outcome": outcome, "reason": None}
             case happened.OrderRejected(reason=reason):
-                change = {"state": OrderLedgerState.REJECTED, "reason": reason}
+                change = {"state": OrderState.REJECTED, "reason": reason}
             case happened.OrderAmbiguous(reason=reason):
-                change = {"state": OrderLedgerState.AMBIGUOUS, "reason": reason}
+                change = {"state": OrderState.AMBIGUOUS, "reason": reason}
             case _:
                 raise AssertionError(f"unknown order event {event!r}")
         self.orders[event.client_order_id] = msgspec.structs.replace(known, **change)

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import httpx
 
 from shared.alpaca import complaint
+from shared.domain.orders import OrderState
 from shared.errors import PermanentError
 from shared.retry_after import retry_after
 from shared.trading.broker import (
@@ -26,7 +27,6 @@ from shared.trading.broker import (
     OrderRejected,
     OrderReport,
     OrderRequest,
-    OrderState,
     Side,
     VenueUnavailable,
     plain,

@@ -18,6 +18,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Protocol
 
+from shared.domain.orders import OrderState
 from shared.errors import PermanentError, TemporaryError
 
 LONGEST_CLIENT_ORDER_ID = 128
@@ -29,21 +30,6 @@ class Side(StrEnum):
 
     BUY = "buy"
     SELL = "sell"
-
-
-class OrderState(StrEnum):
-    """How far an order has come.
-
-    `requested` is in our log, not yet answered; `placed` is accepted and may still be filled; `filled` will
-    be filled no further, and `filled_quantity` says how far it was; `rejected` was refused, or ended
-    unfilled; `ambiguous` was sent and nobody knows yet whether it arrived.
-    """
-
-    REQUESTED = "requested"
-    PLACED = "placed"
-    FILLED = "filled"
-    REJECTED = "rejected"
-    AMBIGUOUS = "ambiguous"
 
 
 class BrokerError(Exception):

@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from shared.domain.orders import OrderState
 from shared.trading.book import Ledger, PaperOrder
-from shared.trading.broker import OrderReport, OrderRequest, OrderState, Side
+from shared.trading.broker import OrderReport, OrderRequest, Side
 from shared.trading.fees import FeeSchedule
 from shared.trading.quotes import Bar
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from threading import Lock
 
+from shared.domain.orders import OrderState
 from shared.trading.book import PaperOrder, UnknownAccount
-from shared.trading.broker import OrderState
 
 
 @dataclass

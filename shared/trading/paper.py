@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import NAMESPACE_URL, uuid5
 
+from shared.domain.orders import OrderState
 from shared.errors import TemporaryError
 from shared.market_data.protocol import MarketData, NoBars
 from shared.trading.book import Book, BookUnavailable, Ledger, PaperOrder
@@ -19,7 +20,6 @@ from shared.trading.broker import (
     OrderRejected,
     OrderReport,
     OrderRequest,
-    OrderState,
     VenueUnavailable,
     unless_rejected,
 )

@@ -9,7 +9,8 @@ from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from shared.trading.broker import LONGEST_CLIENT_ORDER_ID, OrderReport, OrderRequest, OrderState, Side
+from shared.domain.orders import OrderState
+from shared.trading.broker import LONGEST_CLIENT_ORDER_ID, OrderReport, OrderRequest, Side
 
 __all__ = ["Decision", "Order", "OrderState", "Side"]
 

@@ -8,11 +8,12 @@ import httpx
 import pytest
 
 from shared.alpaca import AlpacaKey, connect
+from shared.domain.orders import OrderState
 from shared.errors import PermanentError, TemporaryError
 from shared.market_data.alpaca import AlpacaMarketData
 from shared.market_data.rate_limit import RateLimit
 from shared.trading.alpaca import AlpacaBroker
-from shared.trading.broker import OrderAmbiguous, OrderRejected, OrderRequest, OrderState, Side, VenueUnavailable
+from shared.trading.broker import OrderAmbiguous, OrderRejected, OrderRequest, Side, VenueUnavailable
 from tests.venue import KEY, Fault, Moment, Venue, serving
 
 PATIENCE = httpx.Timeout(0.5)

@@ -11,8 +11,9 @@ from sqlalchemy import create_engine, make_url, text
 
 from services.executor.paper_book import SqlBook
 from services.executor.paper_tables import metadata
+from shared.domain.orders import OrderState
 from shared.trading.book import Book, PaperOrder, UnknownAccount
-from shared.trading.broker import OrderReport, OrderRequest, OrderState, Side
+from shared.trading.broker import OrderReport, OrderRequest, Side
 from shared.trading.memory_book import MemoryBook
 
 CASH = Decimal("1000.10")

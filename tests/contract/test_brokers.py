@@ -11,10 +11,11 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from services.executor.paper_book import SqlBook
 from services.executor.paper_tables import metadata
 from shared.alpaca import connect
+from shared.domain.orders import OrderState
 from shared.market_data.files import FileMarketData
 from shared.trading.alpaca import AlpacaBroker
 from shared.trading.book import Book
-from shared.trading.broker import Broker, OrderRejected, OrderRequest, OrderState, Side
+from shared.trading.broker import Broker, OrderRejected, OrderRequest, Side
 from shared.trading.memory_book import MemoryBook
 from shared.trading.paper import PaperBroker
 from tests.venue import KEY, Venue, serving

@@ -132,3 +132,8 @@ def test_the_demo_trades_and_leaves_nothing_running() -> None:
     for word in ("Decisions", "Orders", "Where the time went", "Golden cross on 2010-08-03", "filled"):
         assert word in demo.stdout
     assert running == []
+
+
+def test_beat_probes_the_projection_lag_by_way_of_a_worker(stack: Stack) -> None:
+    """From beat through the queue of maintenance to the worker, which asks the status service and logs the answer."""
+    until(lambda: "projection.lag" in stack.log_of("worker"), seconds=30, hint="no probe was run")

@@ -11,10 +11,11 @@ import httpx
 
 from services.executor.runner import Runner, World
 from shared.domain.execution import WorkflowExecution
+from shared.domain.orders import OrderState
 from shared.domain.priority import Priority
 from shared.objects.memory import MemoryObjectStore
 from shared.result_backend import ResultMeta
-from shared.trading.broker import OrderReport, OrderRequest, OrderState
+from shared.trading.broker import OrderReport, OrderRequest
 from shared.workflow.registry import Registry
 from shared.workflow.workflow import Workflow
 from tests.builders import NOW, stamp, submitted

@@ -9,7 +9,8 @@ import pytest
 from shared.domain.errors import AlreadyFinished, NotClaimable, Refused, StaleAttempt
 from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_events import Cancelled, CancelRequested, RetryScheduled
-from shared.domain.execution_records import OrderLedgerState, StepState
+from shared.domain.execution_records import StepState
+from shared.domain.orders import OrderState
 from shared.domain.outputs import Output
 from shared.domain.phases import Phase
 from tests.builders import (
@@ -190,18 +191,18 @@ def test_the_ledger_follows_an_order_to_its_outcome() -> None:
     run = running()
     for name in ("a", "b", "c"):
         run.request_order(stamp(2), attempt=1, client_order_id=name, step="load", symbol=None, order=order())
-    assert {record.state for record in run.orders.values()} == {OrderLedgerState.REQUESTED}
+    assert {record.state for record in run.orders.values()} == {OrderState.REQUESTED}
     run.settle_order(stamp(3), attempt=1, client_order_id="a", outcome=outcome(state="filled"))
     run.reject_order(stamp(3), attempt=1, client_order_id="b", reason="no money")
     run.doubt_order(stamp(3), attempt=1, client_order_id="c", reason="no answer")
     states = {name: record.state for name, record in run.orders.items()}
     assert states == {
-        "a": OrderLedgerState.FILLED,
-        "b": OrderLedgerState.REJECTED,
-        "c": OrderLedgerState.AMBIGUOUS,
+        "a": OrderState.FILLED,
+        "b": OrderState.REJECTED,
+        "c": OrderState.AMBIGUOUS,
     }
     run.settle_order(stamp(4), attempt=1, client_order_id="c", outcome=outcome())
-    assert (run.orders["c"].state, run.orders["c"].reason) == (OrderLedgerState.PLACED, None)
+    assert (run.orders["c"].state, run.orders["c"].reason) == (OrderState.PLACED, None)
 
 
 def test_an_outcome_of_an_order_that_was_never_requested_is_refused() -> None:

@@ -6,8 +6,9 @@ from decimal import Decimal
 import httpx
 import pytest
 
+from shared.domain.orders import OrderState
 from shared.trading.alpaca import body_of, is_duplicate, report_of, shares_of
-from shared.trading.broker import OrderRequest, OrderState, Side
+from shared.trading.broker import OrderRequest, Side
 
 
 def an_alpaca_order(status: str, filled: str = "0") -> dict[str, object]:

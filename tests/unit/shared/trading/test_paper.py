@@ -8,17 +8,11 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+from shared.domain.orders import OrderState
 from shared.errors import TemporaryError
 from shared.testing import MemoryMarketData, bars
 from shared.trading.book import BookUnavailable
-from shared.trading.broker import (
-    OrderAmbiguous,
-    OrderRejected,
-    OrderRequest,
-    OrderState,
-    Side,
-    VenueUnavailable,
-)
+from shared.trading.broker import OrderAmbiguous, OrderRejected, OrderRequest, Side, VenueUnavailable
 from shared.trading.memory_book import Account, MemoryBook
 from shared.trading.paper import PaperBroker
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.trading.broker import OrderReport, OrderRequest, OrderState, Side
+from shared.domain.orders import OrderState
+from shared.trading.broker import OrderReport, OrderRequest, Side
 from shared.workflow.orders import Decision, Order
 
 DECISION = Decision(
