@@ -48,5 +48,6 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
 
 def test_the_makefile_lists_every_target() -> None:
     """`make` alone is the table of contents: a target without a description would be left out of it."""
-    listed = subprocess.run(["make", "--no-print-directory"], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    command = ["make", "--no-print-directory"]
+    listed = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
     assert {line.split()[0] for line in listed.splitlines()} == targets()
