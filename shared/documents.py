@@ -38,6 +38,8 @@ def task_document(view: TaskView, *, now: datetime, objects: ObjectStore, reason
 def default_reason(view: TaskView) -> str | None:
     """Return why a task does not run, as far as its own record tells."""
     match view.status:
+        case Status.QUEUED if view.attempts:
+            return f"lost its worker {view.worker}; goes on where it was on the next free one"
         case Status.QUEUED:
             return "waiting for a free worker"
         case Status.RETRYING if view.next_retry_at is not None:

@@ -1,20 +1,34 @@
 """What a worker says of itself every second: a key in Redis that goes away with it."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import msgspec
 
 INTERVAL = timedelta(seconds=1)
 TTL = timedelta(seconds=3)
 PREFIX = "blotter:worker:"
+WORKERS_KEY = "blotter:workers"
+"""A set of the names of workers that may have a heartbeat, so that nobody scans for their keys."""
+
+GENERATION_KEY = "blotter:generation"
+"""Holds a random value for as long as Redis keeps what it is given; a wipe destroys it."""
 
 SCHEDULER_KEY = "blotter:scheduler:alive"
 """Exists while beat runs."""
 SCHEDULER_TTL = timedelta(seconds=5)
 
 
+class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that a worker has in hand."""
+
+    task_id: UUID
+    attempt: int
+
+
 class WorkerHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker: where it runs, how many tasks it takes at once, and from which queues."""
+    """One worker: where it runs, how many tasks it takes at once, from which queues, and what it has in hand."""
 
     name: str
     host: str
@@ -24,8 +38,15 @@ class WorkerHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...]
     started_at: datetime
     at: datetime
+    active: tuple[ActiveRun, ...] = ()
 
 
 def heartbeat_key(worker: str) -> str:
     """Return the key of a worker's heartbeat."""
     return f"{PREFIX}{worker}"
+
+
+def decode_heartbeats(values: Iterable[bytes | None]) -> dict[str, WorkerHeartbeat]:
+    """Return the heartbeats in `values` by worker, without those of keys that have expired."""
+    beats = (msgspec.json.decode(value, type=WorkerHeartbeat) for value in values if value is not None)
+    return {beat.name: beat for beat in beats}

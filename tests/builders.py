@@ -125,6 +125,8 @@ def in_phase(phase: Phase, **changes: Any) -> WorkflowExecution:
     match phase:
         case Phase.SUCCEEDED:
             complete_all(execution)
+        case Phase.LOST:
+            execution.lose_worker(stamp(2), attempt=1, worker=WORKER, reason="no heartbeat", max_losses=3)
         case Phase.FAILED:
             execution.fail(stamp(2), attempt=1, failure=failure(retryable=False), step="load", started_at=stamp(1).at)
         case Phase.CANCELLING | Phase.CANCELLED:

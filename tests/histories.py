@@ -7,7 +7,7 @@ from shared.domain.execution import WorkflowExecution
 from shared.domain.outputs import Output
 from tests.builders import WORKER, complete_next, failure, order, outcome, stamp
 
-ACTIONS = ("claim", "complete", "collect", "retry", "due", "order", "cancel", "obey", "succeed", "fail")
+ACTIONS = ("claim", "complete", "collect", "retry", "due", "order", "cancel", "obey", "succeed", "fail", "lose")
 
 
 def act(execution: WorkflowExecution, action: str, second: float) -> None:
@@ -35,6 +35,8 @@ def act(execution: WorkflowExecution, action: str, second: float) -> None:
                     at, attempt=attempt, client_order_id=name, step=step, symbol=symbol, order=order()
                 )
                 execution.settle_order(at, attempt=attempt, client_order_id=name, outcome=outcome())
+            case "lose", _:
+                execution.lose_worker(at, attempt=attempt, worker=WORKER, reason="no heartbeat", max_losses=3)
             case "cancel", _:
                 execution.request_cancel(at, reason="enough")
             case "obey", _:

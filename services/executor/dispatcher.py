@@ -14,6 +14,7 @@ from services.executor.catalogue import publish
 from services.executor.dispatching import Dispatcher
 from services.executor.final_results import FinalResults
 from services.executor.pointers import CelerySender
+from services.executor.reconciler import RedisScout
 from services.executor.settings import ExecutorSettings
 from services.executor.stamps import utc_now
 from services.executor.store import LiveRunStore
@@ -43,7 +44,9 @@ def main() -> None:
         log,
         LiveRunStore(engine, Dispatcher.name),
         CelerySender(create_app(settings)),
+        RedisScout(redis.Redis.from_url(settings.redis_url, socket_timeout=1, socket_connect_timeout=1)),
         window=settings.window,
+        max_losses=settings.max_losses,
         now=utc_now,
     )
     results = FinalResults(

@@ -12,11 +12,15 @@ from uuid import UUID
 
 import structlog
 
-from services.executor.live_runs import LiveRun, LiveRuns
+from services.executor.live_runs import LiveRun, LiveRuns, RunState
 from services.executor.pointers import Sender
+from services.executor.reconciler import INTERVAL as LOOK_EVERY
+from services.executor.reconciler import Scout
+from services.executor.reconciling import Lost, Watch
 from shared.domain import execution_events as happened
 from shared.domain.errors import NotFound, Refused, VersionConflict
 from shared.domain.events import Stamp
+from shared.domain.execution import WorkflowExecution
 from shared.log.event_log import EventLog, Recorded
 
 DISPATCHER = "executor.dispatcher"
@@ -43,25 +47,39 @@ class Dispatcher:
         happened.AttemptStarted.TOPIC,
         happened.RetryScheduled.TOPIC,
         happened.RetryDue.TOPIC,
+        happened.WorkerLost.TOPIC,
         happened.Cancelled.TOPIC,
         happened.Succeeded.TOPIC,
         happened.Failed.TOPIC,
     )
 
     def __init__(
-        self, log: EventLog, store: Store, sender: Sender, *, window: int, now: Callable[[], datetime]
+        self,
+        log: EventLog,
+        store: Store,
+        sender: Sender,
+        scout: Scout,
+        *,
+        window: int,
+        max_losses: int,
+        now: Callable[[], datetime],
     ) -> None:
         self._log = log
         self._store = store
         self._sender = sender
+        self._scout = scout
         self._window = window
+        self._max_losses = max_losses
         self._now = now
         self._runs = LiveRuns(window=window)
+        self._watch = Watch()
+        self._look_at = now()
 
     def start(self) -> int:
         """Load the live runs as they were at the last commit; unsent ones are sent at the next tick."""
         position, runs = self._store.load()
         self._runs = LiveRuns(runs, window=self._window)
+        self._watch = Watch()
         return position
 
     def process(self, batch: Sequence[Recorded]) -> None:
@@ -71,14 +89,50 @@ class Dispatcher:
         self._commit(batch[-1].position)
 
     def tick(self) -> timedelta | None:
-        """Send what may be sent, let due retries fall due, and return the time until the next one."""
+        """Send, let due retries fall due, look after workers and queues; return the time until more is due."""
         if not self._send():
             self._commit(None)
         now = self._now()
         for task_id in self._runs.due(now):
-            self._fall_due(task_id, now)
+            self._decide(task_id, "retry_due", lambda run, stamp: run.fall_due(stamp))
+        if now >= self._look_at:
+            self._look_at = now + LOOK_EVERY
+            self._reconcile(now)
         due_at = self._runs.next_due_at()
-        return None if due_at is None else due_at - self._now()
+        return (self._look_at if due_at is None else min(due_at, self._look_at)) - self._now()
+
+    def _reconcile(self, now: datetime) -> None:
+        sighting = self._scout.look()
+        if sighting is None:
+            self._watch.blind()
+            return
+        if self._watch.is_new_generation(sighting):
+            logger.warning("reconciler.new_generation", action="Redis lost what it held; all pointers are sent again")
+            self._take_back(list(self._runs.all()))
+        self._take_back(self._watch.lost_pointers(sighting, self._runs.all(), now))
+        for lost in self._watch.lost_runs(sighting, self._runs.all(), now):
+            self._lose_worker(lost)
+
+    def _take_back(self, runs: Sequence[LiveRun]) -> None:
+        for run in runs:
+            if run.state is RunState.WAITING and run.sent_at is not None:
+                logger.warning("reconciler.pointer_lost", task_id=str(run.task_id), attempt=run.attempt)
+                self._runs.take_back(run)
+
+    def _lose_worker(self, lost: Lost) -> None:
+        run = lost.run
+        logger.error("reconciler.worker_lost", task_id=str(run.task_id), attempt=run.attempt, reason=lost.reason)
+        self._decide(
+            run.task_id,
+            "worker_lost",
+            lambda execution, stamp: execution.lose_worker(
+                stamp,
+                attempt=run.attempt,
+                worker=run.worker or "unknown",
+                reason=lost.reason,
+                max_losses=self._max_losses,
+            ),
+        )
 
     def _commit(self, position: int | None) -> None:
         changed, ended = self._runs.changes()
@@ -92,10 +146,11 @@ class Dispatcher:
             sent += 1
         return sent
 
-    def _fall_due(self, task_id: UUID, now: datetime) -> None:
+    def _decide(self, task_id: UUID, what: str, command: Callable[[WorkflowExecution, Stamp], None]) -> None:
+        """Append what `command` decides, unless the run has moved on: then its events tell what to do."""
         try:
             execution = self._log.execution(task_id)
-            execution.fall_due(Stamp(at=now, actor=self.name, trace=execution.submitted.trace))
+            command(execution, Stamp(at=self._now(), actor=self.name, trace=execution.submitted.trace))
             self._log.save_execution(execution)
         except (VersionConflict, Refused, NotFound) as refusal:
-            logger.info("dispatcher.retry_overtaken", task_id=str(task_id), reason=str(refusal))
+            logger.info("dispatcher.overtaken", what=what, task_id=str(task_id), reason=str(refusal))

@@ -40,23 +40,33 @@ class LiveRun(msgspec.Struct, kw_only=True):
     since: int
     timeout_seconds: float
     trace: str | None = None
+    worker: str | None = None
+    resumed: bool = False
     due_at: datetime | None = None
     sent_at: datetime | None = None
 
 
 class Queue:
-    """The waiting runs of one level: first in, first out per user, and the users take turns."""
+    """The waiting runs of one level: resumed ones, then first in, first out per user, and the users take turns."""
 
     def __init__(self) -> None:
+        self._resumed: deque[LiveRun] = deque()
         self._users: OrderedDict[str, deque[LiveRun]] = OrderedDict()
         self.in_redis = 0
 
     def add(self, run: LiveRun) -> None:
-        """Put a run at the end of its user's line."""
+        """Put a run at the end of its user's line, or of the line of those that go on where they were."""
+        if run.resumed:
+            self._resumed.append(run)
+            return
         self._users.setdefault(run.user_id, deque()).append(run)
 
     def next(self) -> LiveRun | None:
-        """Take the first run of the user whose turn it is, leaving out those that wait no more."""
+        """Take the first run that goes on, else the first of the user whose turn it is; skip what waits no more."""
+        while self._resumed:
+            run = self._resumed.popleft()
+            if run.state is RunState.WAITING and run.sent_at is None:
+                return run
         while self._users:
             user, line = self._users.popitem(last=False)
             run = line.popleft()
@@ -107,14 +117,16 @@ class LiveRuns:
                 )
                 self._runs[run.task_id] = run
                 self._enter(run)
-            case happened.AttemptStarted(attempt=attempt):
-                self._change(event.originator_id, RunState.RUNNING, position, attempt=attempt)
+            case happened.AttemptStarted(attempt=attempt, worker=worker):
+                self._change(event.originator_id, RunState.RUNNING, position, attempt=attempt, worker=worker)
             case happened.RetryScheduled(due_at=due_at):
                 self._change(event.originator_id, RunState.RETRYING, position, due_at=due_at)
             case happened.RetryDue():
                 known = self._runs.get(event.originator_id)
                 if known is not None:
                     self._change(known.task_id, RunState.WAITING, position, attempt=known.attempt + 1)
+            case happened.WorkerLost(attempt=attempt):
+                self._change(event.originator_id, RunState.WAITING, position, attempt=attempt + 1, resumed=True)
             case happened.Cancelled() | happened.Succeeded() | happened.Failed():
                 self._end(event.originator_id)
 
@@ -125,6 +137,8 @@ class LiveRuns:
         position: int,
         *,
         attempt: int | None = None,
+        worker: str | None = None,
+        resumed: bool = False,
         due_at: datetime | None = None,
     ) -> None:
         run = self._runs.get(task_id)
@@ -133,6 +147,7 @@ class LiveRuns:
         self._leave(run)
         run.state, run.since, run.due_at, run.sent_at = state, position, due_at, None
         run.attempt = attempt or run.attempt
+        run.worker, run.resumed = worker, resumed
         self._enter(run)
 
     def _enter(self, run: LiveRun) -> None:
@@ -160,6 +175,17 @@ class LiveRuns:
                 queue.in_redis += 1
                 self._changed.add(run.task_id)
                 yield run
+
+    def all(self) -> Iterable[LiveRun]:
+        """Return every live run."""
+        return self._runs.values()
+
+    def take_back(self, run: LiveRun) -> None:
+        """Let a run whose pointer was lost be released again, before all that were not yet sent."""
+        if run.state is RunState.WAITING and run.sent_at is not None:
+            self._leave(run)
+            run.sent_at, run.resumed = None, True
+            self._enter(run)
 
     def due(self, now: datetime) -> list[UUID]:
         """Return the runs whose retry is due, each once."""

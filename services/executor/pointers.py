@@ -34,7 +34,7 @@ class CelerySender:
                 RUN,
                 kwargs=arguments(run),
                 task_id=message_id(run.task_id, run.attempt),
-                queue=level_queue(run.level),
+                queue=level_queue(run.level, resumed=run.resumed),
                 headers={TRACE_HEADER: run.trace} if run.trace else None,
                 soft_time_limit=run.timeout_seconds,  # type: ignore[arg-type]  # fractions of a second work
                 producer=self._producer,

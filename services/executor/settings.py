@@ -26,6 +26,7 @@ class ExecutorSettings(Settings):
     worker_max_memory_kb: int | None = Field(None, ge=1, description="a child over this is replaced after its task")
     worker_max_tasks: int | None = Field(None, ge=1, description="a child is replaced after so many tasks")
     window: int = Field(20, ge=1, description="runs of a level that may wait in Redis at once")
+    max_losses: int = Field(3, ge=1, description="workers that a run may lose without completing a step in between")
     market_data: Venue = Venue.LOCAL
     broker: Venue = Venue.LOCAL
     alpaca_trading_url: str = "https://paper-api.alpaca.markets"

@@ -22,6 +22,8 @@ live_runs = sa.Table(
     sa.Column("since", sa.BigInteger, nullable=False),
     sa.Column("timeout_seconds", sa.Float, nullable=False),
     sa.Column("trace", sa.Text),
+    sa.Column("worker", sa.Text),
+    sa.Column("resumed", sa.Boolean, nullable=False),
     sa.Column("due_at", sa.DateTime(timezone=True)),
     sa.Column("sent_at", sa.DateTime(timezone=True)),
 )

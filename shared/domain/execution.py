@@ -17,6 +17,9 @@ from shared.domain.failures import Failure
 from shared.domain.outputs import Output
 from shared.domain.phases import TRANSITIONS, Phase
 
+WORKER_LOST = "worker_lost"
+"""`Failure.type` of a run that took its worker with it too often."""
+
 
 class WorkflowExecution(ExecutionState):
     """One run. Commands raise a `Refused`, or append what they decide to what `collect_events` returns."""
@@ -120,6 +123,23 @@ class WorkflowExecution(ExecutionState):
     def fall_due(self, stamp: Stamp) -> None:
         """End the delay of a retry; raises Refused when the run does not wait for one."""
         self._trigger(happened.RetryDue, stamp)
+
+    def lose_worker(self, stamp: Stamp, *, attempt: int, worker: str, reason: str, max_losses: int) -> None:
+        """End an attempt whose worker is gone, so that the next one may start.
+
+        A run that is being cancelled is cancelled by it. The loss number `max_losses` without a boundary in between
+        fails the run: it is taken to kill its worker. Raises StaleAttempt when that attempt no longer runs.
+        """
+        self._require_attempt(attempt)
+        if self.phase is Phase.RUNNING and self.losses + 1 >= max_losses:
+            message = f"The run lost its worker {max_losses} times without completing a step in between: {reason}."
+            failure = Failure(type=WORKER_LOST, message=message, retryable=False)
+            step, symbol = self.next_position() or (None, None)
+            self._trigger(happened.Failed, stamp, attempt=attempt, failure=failure, step=step, symbol=symbol)
+            return
+        self._trigger(happened.WorkerLost, stamp, attempt=attempt, worker=worker, reason=reason)
+        if self.phase is Phase.CANCELLING:
+            self._trigger(happened.Cancelled, stamp)
 
     def request_order(
         self,

@@ -166,6 +166,17 @@ class OrderAmbiguous(OrderEvent, frozen=True, kw_only=True):
 
 
 @EVENTS.add
+class WorkerLost(Event, frozen=True, kw_only=True):
+    """The worker of an attempt died, or has not been heard of for too long; the run goes on elsewhere."""
+
+    TOPIC: ClassVar[str] = "execution.worker_lost"
+
+    attempt: int
+    worker: str
+    reason: str
+
+
+@EVENTS.add
 class CancelRequested(Event, frozen=True, kw_only=True):
     """Somebody asked for the run to stop; from here on it can only be cancelled."""
 

@@ -20,7 +20,10 @@ from shared.domain.phases import TRANSITIONS, Phase
 
 
 class ExecutionState:
-    """A run's submission, phase, steps, orders and artifacts; `spent` is its time at work in ended attempts."""
+    """A run's submission, phase, steps, orders and artifacts; `spent` is its time at work in ended attempts.
+
+    `losses` counts workers lost without a boundary in between: it tells a run that kills its worker from bad luck.
+    """
 
     def __init__(self, submitted: happened.Submitted) -> None:
         self.submitted = submitted
@@ -41,6 +44,7 @@ class ExecutionState:
         self.orders: dict[str, OrderRecord] = {}
         self.artifacts: dict[str, happened.Artifact] = {}
         self.spent = timedelta()
+        self.losses = 0
 
     @property
     def id(self) -> UUID:
@@ -86,6 +90,9 @@ class ExecutionState:
                 self._apply_order(event)
             case happened.RetryDue():
                 self.next_retry_at = None
+            case happened.WorkerLost():
+                self.losses += 1
+                self._end_attempt(event.at)
             case happened.CancelRequested(reason=reason):
                 self.cancel_reason = reason
                 self.next_retry_at = None
@@ -104,6 +111,7 @@ class ExecutionState:
         self.next_retry_at = None
 
     def _apply_step(self, event: happened.StepEvent) -> None:
+        self.losses = 0
         match event:
             case happened.StepCompleted(output=output, artifacts=artifacts):
                 self._record_step(event, StepState.COMPLETED, finished_at=event.at, output=output)

@@ -15,6 +15,7 @@ class Phase(StrEnum):
     RUNNING = "running"
     RETRY_WAIT = "retry_wait"
     RETRY_DUE = "retry_due"
+    LOST = "lost"
     CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -56,7 +57,11 @@ class Status(StrEnum):
 _WITHIN_A_RUN = {Phase.RUNNING: Phase.RUNNING, Phase.CANCELLING: Phase.CANCELLING}
 
 TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
-    happened.AttemptStarted: {Phase.WAITING: Phase.RUNNING, Phase.RETRY_DUE: Phase.RUNNING},
+    happened.AttemptStarted: {
+        Phase.WAITING: Phase.RUNNING,
+        Phase.RETRY_DUE: Phase.RUNNING,
+        Phase.LOST: Phase.RUNNING,
+    },
     happened.StepCompleted: _WITHIN_A_RUN,
     happened.FailureCollected: _WITHIN_A_RUN,
     happened.OrderRequested: {Phase.RUNNING: Phase.RUNNING},
@@ -65,11 +70,13 @@ TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
     happened.OrderAmbiguous: _WITHIN_A_RUN,
     happened.RetryScheduled: {Phase.RUNNING: Phase.RETRY_WAIT},
     happened.RetryDue: {Phase.RETRY_WAIT: Phase.RETRY_DUE},
+    happened.WorkerLost: {Phase.RUNNING: Phase.LOST, Phase.CANCELLING: Phase.CANCELLING},
     happened.CancelRequested: {
         Phase.WAITING: Phase.CANCELLING,
         Phase.RUNNING: Phase.CANCELLING,
         Phase.RETRY_WAIT: Phase.CANCELLING,
         Phase.RETRY_DUE: Phase.CANCELLING,
+        Phase.LOST: Phase.CANCELLING,
     },
     happened.Cancelled: {Phase.CANCELLING: Phase.CANCELLED},
     happened.Succeeded: {Phase.RUNNING: Phase.SUCCEEDED},
@@ -81,7 +88,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
 def celery_state(phase: Phase) -> CeleryState:
     """Return Celery's word for `phase` (DESIGN "States")."""
     match phase:
-        case Phase.WAITING:
+        case Phase.WAITING | Phase.LOST:
             return CeleryState.PENDING
         case Phase.RUNNING | Phase.CANCELLING:
             return CeleryState.STARTED
@@ -99,7 +106,7 @@ def celery_state(phase: Phase) -> CeleryState:
 def status(phase: Phase) -> Status:
     """Return the record's word for `phase`."""
     match phase:
-        case Phase.WAITING:
+        case Phase.WAITING | Phase.LOST:
             return Status.QUEUED
         case Phase.RUNNING | Phase.CANCELLING:
             return Status.RUNNING

@@ -32,6 +32,8 @@ def upgrade() -> None:
         sa.Column("since", sa.BigInteger, nullable=False),
         sa.Column("timeout_seconds", sa.Float, nullable=False),
         sa.Column("trace", sa.Text),
+        sa.Column("worker", sa.Text),
+        sa.Column("resumed", sa.Boolean, nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True)),
         sa.Column("sent_at", sa.DateTime(timezone=True)),
         schema="executor",

@@ -8,9 +8,11 @@ import pytest
 from services.executor.dispatching import Dispatcher
 from services.executor.live_runs import LiveRun
 from services.executor.pointers import arguments, message_id
+from services.executor.reconciling import Sighting
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase
-from tests.builders import failure, stamp, submitted
+from shared.heartbeats import ActiveRun, WorkerHeartbeat
+from tests.builders import NOW, failure, stamp, submitted
 from tests.memory_log import MemoryEventLog
 from tests.memory_store import MemoryStore
 from tests.unit.executor.bench import Clock
@@ -34,6 +36,17 @@ class ListSender:
         self.sent.append((run.task_id, run.attempt))
 
 
+class QuietScout:
+    """Sees a Redis that is away, until it is given something to see."""
+
+    def __init__(self) -> None:
+        self.sighting: Sighting | None = None
+
+    def look(self) -> Sighting | None:
+        """Return what there is to see."""
+        return self.sighting
+
+
 class Desk:
     """A dispatcher with everything around it."""
 
@@ -41,12 +54,15 @@ class Desk:
         self.log = MemoryEventLog()
         self.store = MemoryStore()
         self.sender = ListSender()
+        self.scout = QuietScout()
         self.clock = Clock()
         self.restart()
 
     def restart(self) -> None:
         """Begin again with what was committed, as after a crash."""
-        self.dispatcher = Dispatcher(self.log, self.store, self.sender, window=10, now=self.clock)
+        self.dispatcher = Dispatcher(
+            self.log, self.store, self.sender, self.scout, window=10, max_losses=2, now=self.clock
+        )
         self.position = self.dispatcher.start()
 
     def turn(self) -> timedelta | None:
@@ -121,10 +137,13 @@ def test_a_retry_falls_due_in_the_log_and_is_sent_as_the_next_attempt() -> None:
     desk = Desk()
     run = desk.submit()
     desk.fail_with_retry(run, due_in=4)
-    assert desk.turn() == timedelta(seconds=4)
+    desk.turn()
+    desk.clock.forward(seconds=3.99)
+    assert desk.turn() == timedelta(seconds=0.01)
+    assert desk.log.execution(run.id).phase is Phase.RETRY_WAIT
 
-    desk.clock.forward(seconds=4)
-    assert desk.turn() is None
+    desk.clock.forward(seconds=0.01)
+    desk.turn()
     assert desk.log.execution(run.id).phase is Phase.RETRY_DUE
     desk.turn()
 
@@ -177,3 +196,91 @@ def test_a_pointer_says_what_people_look_for() -> None:
     }
     assert message_id(run.id, 1) == str(run.id)
     assert len({message_id(run.id, attempt) for attempt in (1, 2, 3)}) == 3
+
+
+def sighting(*active: LiveRun, generation: str = "one") -> Sighting:
+    """A Redis without messages, and with one worker if it has something in hand."""
+    beat = WorkerHeartbeat(
+        name="w",
+        host="h",
+        pid=1,
+        pool="prefork",
+        concurrency=2,
+        queues=(),
+        started_at=NOW,
+        at=NOW,
+        active=tuple(ActiveRun(task_id=run.task_id, attempt=run.attempt) for run in active),
+    )
+    return Sighting(generation=generation, workers={"w": beat} if active else {}, queued=frozenset())
+
+
+def lose_once(desk: Desk, run: WorkflowExecution) -> None:
+    """Have the run claimed by a worker that is never heard of again, until the dispatcher says so."""
+    attempt = desk.log.execution(run.id).attempts + 1
+    execution = desk.log.execution(run.id)
+    execution.claim(stamp(), attempt=attempt, worker="gone")
+    desk.log.save_execution(execution)
+    for _ in range(4):
+        desk.turn()
+        desk.clock.forward(seconds=2)
+    desk.turn()
+
+
+def test_a_run_whose_worker_is_gone_goes_on_at_the_head_of_its_level() -> None:
+    """WorkerLost stands in the log, and the next attempt overtakes what waits already."""
+    desk = Desk()
+    run = desk.submit()
+    desk.turn()
+    desk.scout.sighting = sighting()
+    lose_once(desk, run)
+
+    assert desk.log.execution(run.id).phase is Phase.LOST
+    assert desk.sender.sent[-1] == (run.id, 2)
+
+
+def test_a_run_that_kills_its_worker_again_and_again_fails() -> None:
+    """At the second loss without a step in between, here: FAILURE with its history, and nothing is sent any more."""
+    desk = Desk()
+    run = desk.submit()
+    desk.turn()
+    desk.scout.sighting = sighting()
+    lose_once(desk, run)
+    lose_once(desk, run)
+
+    execution = desk.log.execution(run.id)
+    assert execution.phase is Phase.FAILED
+    assert execution.failure is not None
+    assert execution.failure.failure.type == "worker_lost"
+    assert desk.sender.sent == [(run.id, 1), (run.id, 2)]
+
+
+def test_a_run_that_is_cancelled_when_its_worker_dies_is_cancelled() -> None:
+    """Nobody sends it again."""
+    desk = Desk()
+    run = desk.submit()
+    desk.turn()
+    execution = desk.log.execution(run.id)
+    execution.claim(stamp(), attempt=1, worker="gone")
+    execution.request_cancel(stamp())
+    desk.log.save_execution(execution)
+    desk.scout.sighting = sighting()
+    for _ in range(4):
+        desk.turn()
+        desk.clock.forward(seconds=2)
+
+    assert desk.log.execution(run.id).phase is Phase.CANCELLED
+    assert desk.sender.sent == [(run.id, 1)]
+
+
+def test_a_wiped_redis_loses_no_pointer() -> None:
+    """With the new generation every pointer that was out is sent again at once, with the same attempt."""
+    desk = Desk()
+    run = desk.submit()
+    desk.scout.sighting = sighting()
+    desk.turn()
+    desk.scout.sighting = sighting(generation="two")
+    desk.clock.forward(seconds=1)
+    desk.turn()
+    desk.turn()
+
+    assert desk.sender.sent == [(run.id, 1)] * 2
