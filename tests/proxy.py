@@ -1,4 +1,7 @@
-"""A TCP proxy that loses what it is told to lose: requests, or the answers to them."""
+"""A TCP proxy that loses what it is told to lose: requests, or the answers to them.
+
+It says so before it cuts: whoever notices the cut first may look at once.
+"""
 
 from __future__ import annotations
 
@@ -102,8 +105,8 @@ class _Connection:
                 self._server.sendall(chunk)
                 if loss is Loss.WAITING:
                     # Only the client's side: PostgreSQL notices a lost client when it writes, not before.
-                    _close(self._client)
                     self._proxy.lost.set()
+                    _close(self._client)
                     return
         _close(self._server)
 
@@ -117,9 +120,9 @@ class _Connection:
         _close(self._client)
 
     def _cut(self) -> None:
+        self._proxy.lost.set()
         _close(self._client)
         _close(self._server)
-        self._proxy.lost.set()
 
 
 def _holds(seen: bytes, marker: bytes) -> bool:
