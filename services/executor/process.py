@@ -1,7 +1,6 @@
 """What a worker process needs to run tasks, composed once in each child: never before the fork."""
 
 import logging
-from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
 
@@ -15,6 +14,7 @@ from services.executor.progress import RedisBoard
 from services.executor.runner import Runner, World
 from services.executor.settings import ExecutorSettings, Venue
 from services.executor.stamps import utc_now
+from shared.alpaca import AlpacaKey, connect
 from shared.log.event_log import EventLog
 from shared.logging import configure_logging
 from shared.market_data.alpaca import AlpacaMarketData
@@ -83,11 +83,8 @@ def _alpaca(base_url: str) -> httpx.Client:
     own = settings()
     if own.alpaca_key_id is None or own.alpaca_secret_key is None:
         raise AssertionError("ExecutorSettings has checked that both are set")
-    headers = {
-        "APCA-API-KEY-ID": own.alpaca_key_id,
-        "APCA-API-SECRET-KEY": own.alpaca_secret_key.get_secret_value(),
-    }
-    return httpx.Client(base_url=base_url, headers=headers, timeout=timedelta(seconds=10).total_seconds())
+    key = AlpacaKey(key_id=own.alpaca_key_id, secret=own.alpaca_secret_key.get_secret_value())
+    return connect(base_url, key, timeout=httpx.Timeout(own.http_timeout_seconds))
 
 
 def compose(**_: object) -> None:

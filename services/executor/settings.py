@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import Field, SecretStr, model_validator
 
 from services.executor.queues import CONSUMED, check_order
+from shared.alpaca import DATA_URL, TRADING_URL
 from shared.settings import Settings
 
 
@@ -27,15 +28,18 @@ class ExecutorSettings(Settings):
     worker_max_tasks: int | None = Field(None, ge=1, description="a child is replaced after so many tasks")
     window: int = Field(20, ge=1, description="runs of a level that may wait in Redis at once")
     max_losses: int = Field(3, ge=1, description="workers that a run may lose without completing a step in between")
+    order_patience_seconds: float = Field(
+        86_400.0, gt=0, description="how long the venue is asked for an order of a run that has ended"
+    )
     market_data: Venue = Venue.LOCAL
     broker: Venue = Venue.LOCAL
-    alpaca_trading_url: str = "https://paper-api.alpaca.markets"
-    alpaca_data_url: str = "https://data.alpaca.markets"
+    alpaca_trading_url: str = TRADING_URL
+    alpaca_data_url: str = DATA_URL
     alpaca_key_id: str | None = None
     alpaca_secret_key: SecretStr | None = None
     paper_account: str = "default"
     paper_cash: int = Field(1_000_000, ge=0, description="cash a new paper account starts with, in USD")
-    http_timeout_seconds: float = Field(10.0, gt=0)
+    http_timeout_seconds: float = Field(10.0, gt=0, description="for requests of steps, and to Alpaca")
     result_ttl_seconds: int = Field(86_400, ge=1, description="for results that lack a time to live of their own")
     projection_lag_warning_seconds: float = Field(5.0, gt=0)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from enum import StrEnum
+from random import Random
 from threading import Lock
 from typing import Any, Literal, assert_never
 
@@ -21,7 +22,8 @@ class Moment(StrEnum):
 class Fault(BaseModel):
     """What goes wrong with the next `times` requests of `method` whose path begins with `path`.
 
-    `delay` waits `seconds`, `drop` closes the connection without an answer, `answer` gives `status` instead.
+    `delay` waits `seconds`, `drop` closes the connection without an answer, `answer` gives `status` instead. With a
+    `share` below 1 only that part of the requests is hit, by chance.
     """
 
     kind: Literal["delay", "drop", "answer"]
@@ -29,6 +31,7 @@ class Fault(BaseModel):
     method: str = "POST"
     path: str = "/v2/orders"
     times: int = 1
+    share: float = 1.0
     seconds: float = 0.0
     status: int = 500
     retry_after: str | None = None
@@ -40,6 +43,7 @@ class Faults:
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
         self._lock = Lock()
+        self._chance = Random(0)
 
     def add(self, fault: Fault) -> None:
         """Ask for a fault."""
@@ -55,7 +59,7 @@ class Faults:
         """Return the fault for this request and count it as done."""
         with self._lock:
             for fault in self._waiting:
-                if fault.method == method and path.startswith(fault.path):
+                if fault.method == method and path.startswith(fault.path) and self._chance.random() < fault.share:
                     fault.times -= 1
                     if fault.times < 1:
                         self._waiting.remove(fault)

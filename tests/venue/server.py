@@ -86,7 +86,7 @@ def server_of(key: AlpacaKey = KEY) -> uvicorn.Server:
         http=connections.protocol(),
         loop="asyncio",
         lifespan="off",
-        log_level="warning",
+        log_level="critical",
         timeout_graceful_shutdown=1,
     )
     return uvicorn.Server(config)

@@ -1,0 +1,1 @@
+"""Storms: everything that may die does, while runs with orders go through; what stands afterwards is counted."""

@@ -1,0 +1,126 @@
+"""A storm over a whole stack: runs are submitted while processes and servers are killed and the venue misbehaves."""
+
+import os
+import random
+import signal
+import threading
+import uuid
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import psutil
+
+from infra.local.record import Phase, ProcessState
+from shared.log.event_log import EventLog
+from tests.e2e.stack import Stack
+from tests.projection_check import differences
+from tests.venue.faults import Fault, Moment
+from tests.venue.server import KEY, Venue
+from tests.waiting import until
+
+STRATEGY = "five-orders"
+VICTIMS = ("worker", "child", "child", "dispatcher", "projector", "status", "gateway", "scheduler")
+HTTP_TIMEOUT_SECONDS = 0.5
+PERIOD = timedelta(milliseconds=1500)
+"""Mean time between two kills: long enough for what died to be back before it dies again."""
+
+
+def environment(venue: Venue) -> dict[str, str]:
+    """Return the settings of a stack that trades at `venue`."""
+    return {
+        "BLOTTER_BROKER": "alpaca",
+        "BLOTTER_ALPACA_TRADING_URL": venue.url,
+        "BLOTTER_ALPACA_KEY_ID": KEY.key_id,
+        "BLOTTER_ALPACA_SECRET_KEY": KEY.secret,
+        "BLOTTER_HTTP_TIMEOUT_SECONDS": str(HTTP_TIMEOUT_SECONDS),
+        "BLOTTER_MAX_LOSSES": "20",
+    }
+
+
+@dataclass
+class Storm:
+    """One storm, reproducible in its choices by its seed; what it did is in `kills`."""
+
+    stack: Stack
+    venue: Venue
+    seed: int
+    runs: int
+    strikes: int
+    calls: Path
+    tasks: list[str] = field(default_factory=list)
+    kills: dict[str, int] = field(default_factory=dict)
+
+    def rage(self) -> None:
+        """Submit all runs and kill all the while, then wait until every run has ended."""
+        self._trouble_the_venue()
+        submitting = threading.Thread(target=self._submit)
+        submitting.start()
+        self._kill()
+        submitting.join()
+        until(self._all_ended, seconds=300, every=0.5, hint="not every run has ended")
+        until(self._is_projected, seconds=60, every=0.5, hint="the tables differ from the log")
+
+    def _trouble_the_venue(self) -> None:
+        forever = 10**9
+        self.venue.fail(Fault(kind="drop", moment=Moment.AFTER, times=forever, share=0.1))
+        late = HTTP_TIMEOUT_SECONDS * 2
+        self.venue.fail(Fault(kind="delay", moment=Moment.BEFORE, times=forever, share=0.02, seconds=late))
+        self.venue.fail(Fault(kind="answer", moment=Moment.BEFORE, times=forever, share=0.02, status=500))
+
+    def _submit(self) -> None:
+        names = random.Random(self.seed)
+        for _ in range(self.runs):
+            key = str(uuid.UUID(int=names.getrandbits(128), version=4))
+            self.tasks.append(until(lambda key=key: self._submitted(key), seconds=60, every=0.2, hint="no 202"))  # type: ignore[misc]
+
+    def _submitted(self, key: str) -> str | None:
+        """Submit one run; a gateway that is away, or died before it answered, is asked again with the same key."""
+        body = {"strategy_id": STRATEGY, "symbols": ["MSFT"], "parameters": {"calls": str(self.calls)}}
+        try:
+            answer = self.stack.http.post("/api/tasks", json=body, headers={"Idempotency-Key": key})
+        except httpx.TransportError:
+            return None
+        if answer.status_code not in (200, 202):
+            assert answer.status_code == 503, answer.text
+            return None
+        task_id: str = answer.json()["task_id"]
+        return task_id
+
+    def _kill(self) -> None:
+        chance, pause = random.Random(self.seed), threading.Event()
+        servers = {self.strikes // 3: "wipe", 2 * self.strikes // 3: "postgres"}
+        for number in range(self.strikes):
+            pause.wait(PERIOD.total_seconds() * chance.uniform(0.5, 1.5))
+            victim = servers.get(number) or chance.choice(VICTIMS)
+            self._strike(victim, chance)
+            self.kills[victim] = self.kills.get(victim, 0) + 1
+
+    def _strike(self, victim: str, chance: random.Random) -> None:
+        if victim == "wipe":
+            self.stack.redis.flushall()
+            return
+        process = until(lambda: self._running("worker" if victim == "child" else victim), seconds=60, hint=victim)
+        if victim == "child":
+            children = psutil.Process(process).children()
+            if children:
+                os.kill(chance.choice(children).pid, signal.SIGKILL)
+            return
+        os.kill(process, signal.SIGKILL)
+
+    def _running(self, name: str) -> int | None:
+        """Return the pid of a process that is up, None while it is not."""
+        assert self.stack.record.phase is Phase.READY
+        (process,) = [each for each in self.stack.record.processes if each.name == name]
+        return process.pid if process.state is ProcessState.RUNNING and psutil.pid_exists(process.pid or 0) else None
+
+    def _all_ended(self) -> bool:
+        log = EventLog(self.stack.record.database_url)
+        try:
+            return all(log.execution(uuid.UUID(task_id)).phase.ended for task_id in self.tasks)
+        finally:
+            log.close()
+
+    def _is_projected(self) -> bool:
+        return differences(self.stack.record.database_url) == []
