@@ -1,13 +1,23 @@
 """Throughput and latency of the work W3 (three steps on a small dict) on a stack of its own: `make bench`.
 
 A burst is submitted in batches over HTTP; runs a second are counted from the first submission to the last success.
-Latency is that of single runs on an idle stack, from the submission's commit to the success's.
+Latency is that of single runs on an idle stack, from the submission's commit to the success's. Recovery is the time
+from the kill -9 of a worker until the run that it had goes on with another one.
 """
 
 import argparse
 import statistics
-from datetime import datetime, timedelta
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
+
+import psutil
 
 from tests.e2e.stack import Stack
 from tests.servers import open_folder
@@ -23,6 +33,7 @@ def main() -> None:
     arguments.add_argument("--runs", type=int, default=1000, help="runs in a burst")
     arguments.add_argument("--bursts", type=int, default=3, help="bursts; the median counts")
     arguments.add_argument("--singles", type=int, default=200, help="single runs for the latency")
+    arguments.add_argument("--deaths", type=int, default=20, help="workers killed for the time to recover")
     chosen = arguments.parse_args()
     with open_folder() as folder, Stack(folder / "home") as stack:
         burst(stack, 50)
@@ -30,6 +41,8 @@ def main() -> None:
         print(f"throughput, {chosen.runs} runs: median {statistics.median(rates):.0f} runs/s of {_rounded(rates)}")
         latencies = sorted(single(stack) / timedelta(milliseconds=1) for _ in range(chosen.singles))
         print(f"idle latency, {chosen.singles} runs: p50 {_at(latencies, 50):.1f} ms, p99 {_at(latencies, 99):.1f} ms")
+        recoveries = sorted(recovery(stack, folder) for _ in range(chosen.deaths))
+        print(f"recovery, {chosen.deaths} deaths: p50 {_at(recoveries, 50):.2f} s, p99 {_at(recoveries, 99):.2f} s")
 
 
 def burst(stack: Stack, runs: int) -> float:
@@ -49,6 +62,50 @@ def single(stack: Stack) -> timedelta:
     """Return how long one run takes on an idle stack."""
     task = stack.wait(stack.submit(STRATEGY), "SUCCESS")
     return _time(task["finished_at"]) - _time(task["submitted_at"])
+
+
+def recovery(stack: Stack, folder: Path) -> float:
+    """Return the seconds from the death of a run's worker to its second attempt, with another worker standing by."""
+    gates = folder / str(uuid4())
+    gates.mkdir()
+    with worker(stack, f"doomed-{gates.name}") as doomed:
+        busy = [stack.submit("gated", "AAPL", parameters={"gates": str(gates)}) for _ in range(4)]
+        until(lambda: all((gates / f"AAPL.{task}").exists() for task in busy), seconds=60)
+        mine = next(task for task in busy if doomed.name in str(stack.task(task)["worker"]))
+        died_at = datetime.now(UTC)
+        doomed.kill()
+        (gates / "AAPL").touch()
+        stack.wait(mine, "SUCCESS", seconds=60)
+    started = [event for event in stack.events(mine) if event["type"] == "execution.attempt_started"]
+    return (_time(started[1]["at"]) - died_at).total_seconds()
+
+
+@dataclass
+class Worker:
+    """A worker beside those of the stack."""
+
+    name: str
+    process: psutil.Process
+
+    def kill(self) -> None:
+        """Kill it with its children, as a machine that is gone."""
+        for each in [*self.process.children(recursive=True), self.process]:
+            each.kill()
+
+
+@contextmanager
+def worker(stack: Stack, name: str) -> Iterator[Worker]:
+    """Run one more worker of this name."""
+    command = [sys.executable, "-m", "services.executor.worker"]
+    environment = {**stack.environment, "BLOTTER_WORKER_NAME": f"{name}@%h"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    started = Worker(name, psutil.Process(process.pid))
+    try:
+        yield started
+    finally:
+        if process.poll() is None:
+            started.kill()
+        process.wait()
 
 
 def _ended(stack: Stack, wanted: set[str]) -> list[datetime] | None:
