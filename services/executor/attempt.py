@@ -30,12 +30,21 @@ class Attempt:
     """Attempt `number` of `execution`, which this worker has claimed."""
 
     def __init__(self, log: EventLog, execution: WorkflowExecution, *, worker: str, now: Clock) -> None:
-        self.execution = execution
+        self._execution = execution
+        self._in_doubt = False
         self.number = execution.attempts
         self.now = now
         self.step_started_at = now()
         self._log = log
         self._worker = worker
+
+    @property
+    def execution(self) -> WorkflowExecution:
+        """Return the run as the log has it: read again after an append of which nobody knows whether it was stored."""
+        if self._in_doubt:
+            self._execution = self._log.execution(self._execution.id)
+            self._in_doubt = False
+        return self._execution
 
     def append(self, decide: Decide) -> None:
         """Append what `decide` does to a running run, on whatever has happened meanwhile.
@@ -44,19 +53,21 @@ class Attempt:
         """
         while True:
             stamp = worker_stamp(self._worker, self.now)
+            execution = self.execution
+            self._in_doubt = True
             try:
-                decide(self.execution, stamp)
-                if self.execution.phase is Phase.CANCELLING:
-                    self.execution.end_cancelled(stamp, attempt=self.number)
-                self._log.save_execution(self.execution)
+                decide(execution, stamp)
+                if execution.phase is Phase.CANCELLING:
+                    execution.end_cancelled(stamp, attempt=self.number)
+                self._log.save_execution(execution)
             except VersionConflict:
-                self.execution = self._log.execution(self.execution.id)
                 continue
             except Refused as refusal:
                 logger.warning("execution.attempt_lost", reason=str(refusal))
                 raise Stopped from refusal
-            if self.execution.phase is Phase.CANCELLED:
-                logger.info("execution.cancelled", reason=self.execution.cancel_reason)
+            self._in_doubt = False
+            if execution.phase is Phase.CANCELLED:
+                logger.info("execution.cancelled", reason=execution.cancel_reason)
                 raise Stopped
             return
 

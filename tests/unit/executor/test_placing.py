@@ -1,10 +1,13 @@
 """Orders at most once: what is in the log and what the venue received, whatever the venue answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from eventsourcing.persistence import OperationalError
 
+from shared.domain.events import Event
+from shared.domain.execution_events import OrderRequested
 from shared.domain.phases import Phase
 from shared.trading.broker import OrderAmbiguous, OrderRejected, VenueUnavailable
 from shared.workflow import Context, Decision, Order, TemporaryError, Workflow
@@ -186,4 +189,33 @@ def test_an_order_on_its_way_is_settled_before_a_cancellation_is_obeyed() -> Non
     execution = bench.run(task_id)
 
     assert bench.topics(task_id)[2:] == ["order_requested", "cancel_requested", "order_placed", "cancelled"]
+    assert [str(order.state) for order in execution.orders.values()] == ["filled"]
+
+
+def test_an_order_whose_request_was_not_stored_does_not_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log fails while it takes the request, the step tries again: the request is stored before the order goes."""
+
+    def place_twice(ctx: Context) -> list[Order]:
+        with pytest.raises(OperationalError):
+            ctx.broker.place(buy(), key="hedge")
+        return [ctx.broker.place(buy(), key="hedge")]
+
+    bench = Bench(trading(place_twice))
+    task_id = bench.submit("MSFT")
+    recorded: list[str] = []
+    bench.venue.on_arrival = lambda: recorded.extend(bench.topics(task_id))
+    fails = [True]
+    append = bench.log.append
+
+    def failing(events: Sequence[Event]) -> list[int]:
+        if fails and isinstance(events[0], OrderRequested):
+            fails.pop()
+            raise OperationalError("the server closed the connection")
+        return append(events)
+
+    monkeypatch.setattr(bench.log, "append", failing)
+    execution = bench.run(task_id)
+
+    assert recorded[-1] == "order_requested"
+    assert bench.topics(task_id)[2:] == ["order_requested", "order_placed", "step_completed", "succeeded"]
     assert [str(order.state) for order in execution.orders.values()] == ["filled"]
