@@ -10,7 +10,7 @@ import msgspec
 
 from shared.domain.outputs import Output, OutputKind
 from shared.domain.phases import Status
-from shared.domain.views import StepView, TaskView, trace_id
+from shared.domain.views import OrderView, StepView, TaskView, trace_id
 from shared.log.event_log import Recorded
 from shared.objects.store import ObjectCorrupt, ObjectMissing, ObjectStore
 
@@ -56,6 +56,12 @@ def step_document(view: StepView) -> dict[str, Any]:
     output = view.output
     if output is not None:
         document["output"] = msgspec.to_builtins(output.ref) if output.ref else output.inline
+    return document
+
+
+def order_document(view: OrderView) -> dict[str, Any]:
+    """Return a row of `GET /api/orders`."""
+    document: dict[str, Any] = msgspec.to_builtins(view)
     return document
 
 

@@ -4,12 +4,15 @@ It is a copy that can be rebuilt from the log. A write takes effect only if it i
 (attempt, sequence): a late worker cannot overwrite its successor, whatever order messages arrive in.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from shared.domain.phases import CeleryState
+
+LONGEST_TTL = timedelta(days=90)
+"""The longest time to live that a result may be given; nobody has to look for one that ended before."""
 
 FINAL = 2**31
 """Sequence of the last write of a run; nothing is newer within its attempt."""

@@ -72,6 +72,14 @@ def running(**changes: Any) -> WorkflowExecution:
     return execution
 
 
+def with_order(execution: WorkflowExecution, name: str, at: Stamp, **changes: Any) -> WorkflowExecution:
+    """Request an order under the id `name`, as the attempt that runs, and return the run."""
+    execution.request_order(
+        at, attempt=execution.attempts, client_order_id=name, step="decide", symbol=None, order=order(**changes)
+    )
+    return execution
+
+
 def complete_next(execution: WorkflowExecution, at: Stamp, value: Any = None) -> None:
     """Complete the step and symbol that come next, as the attempt that runs."""
     key = execution.next_position()

@@ -11,13 +11,14 @@ from uuid import UUID
 import httpx
 import msgspec
 
-from shared.documents import step_document, task_document
+from shared.documents import order_document, step_document, task_document
 from shared.domain.execution import WorkflowExecution
-from shared.domain.views import StepView, TaskView, step_views, task_view
+from shared.domain.views import OrderView, StepView, TaskView, ledger_views, step_views, task_view
 from shared.objects import MemoryObjectStore
 from tests.builders import NOW
 
-PARTS = ("database", "redis", "projector", "dispatcher", "results", "workers", "scheduler")
+PARTS = ("database", "redis", "projector", "dispatcher", "results", "orders", "workers", "scheduler")
+_ORDER_FILTER = ("task_id", "symbol", "state")
 _TASK = re.compile(r"/tasks/([0-9a-f-]{36})")
 _STEPS = re.compile(r"/tasks/([0-9a-f-]{36})/steps")
 
@@ -25,6 +26,7 @@ _STEPS = re.compile(r"/tasks/([0-9a-f-]{36})/steps")
 class _Row(NamedTuple):
     view: TaskView
     steps: tuple[StepView, ...]
+    orders: tuple[OrderView, ...]
 
 
 class FakeStatus:
@@ -39,7 +41,9 @@ class FakeStatus:
     def show(self, *executions: WorkflowExecution) -> None:
         """Project runs as they are now."""
         for execution in executions:
-            self._rows[execution.id] = _Row(task_view(execution), tuple(step_views(execution)))
+            self._rows[execution.id] = _Row(
+                task_view(execution), tuple(step_views(execution)), tuple(ledger_views(execution))
+            )
 
     @property
     def transport(self) -> httpx.AsyncBaseTransport:
@@ -55,6 +59,8 @@ class FakeStatus:
             return _json({"status": "ready", "parts": {name: self._part(name) for name in PARTS}})
         if path == "/tasks":
             return self._list(query)
+        if path == "/orders":
+            return self._orders(query)
         if found := _STEPS.fullmatch(path):
             return self._steps(UUID(found[1]), query)
         if (found := _TASK.fullmatch(path)) and (row := self._rows.get(UUID(found[1]))):
@@ -68,6 +74,12 @@ class FakeStatus:
         views = [row.view for row in self._rows.values() if _matches(row.view, query)]
         views.sort(key=lambda view: (view.submitted_at, view.task_id), reverse=True)
         return _page(views, query, _document)
+
+    def _orders(self, query: httpx.QueryParams) -> httpx.Response:
+        views = [view for row in self._rows.values() for view in row.orders]
+        views = [view for view in views if all(str(getattr(view, n)) == query[n] for n in _ORDER_FILTER if n in query)]
+        views.sort(key=lambda view: (view.requested_at, view.client_order_id), reverse=True)
+        return _page(views, query, order_document)
 
     def _steps(self, task_id: UUID, query: httpx.QueryParams) -> httpx.Response:
         row = self._rows.get(task_id)

@@ -7,7 +7,21 @@ from shared.domain.execution import WorkflowExecution
 from shared.domain.outputs import Output
 from tests.builders import WORKER, complete_next, failure, order, outcome, stamp
 
-ACTIONS = ("claim", "complete", "collect", "retry", "due", "order", "cancel", "obey", "succeed", "fail", "lose")
+ACTIONS = (
+    "claim",
+    "complete",
+    "collect",
+    "retry",
+    "due",
+    "order",
+    "cancel",
+    "obey",
+    "succeed",
+    "fail",
+    "lose",
+    "send",
+    "resolve",
+)
 
 
 def act(execution: WorkflowExecution, action: str, second: float) -> None:
@@ -35,6 +49,18 @@ def act(execution: WorkflowExecution, action: str, second: float) -> None:
                     at, attempt=attempt, client_order_id=name, step=step, symbol=symbol, order=order()
                 )
                 execution.settle_order(at, attempt=attempt, client_order_id=name, outcome=outcome())
+            case "send", (step, symbol):
+                execution.request_order(
+                    at,
+                    attempt=attempt,
+                    client_order_id=f"{execution.id}/{second}",
+                    step=step,
+                    symbol=symbol,
+                    order=order(),
+                )
+            case "resolve", _:
+                for record in [each for each in execution.orders.values() if each.is_open]:
+                    execution.resolve_order(at, client_order_id=record.client_order_id, outcome=outcome())
             case "lose", _:
                 execution.lose_worker(at, attempt=attempt, worker=WORKER, reason="no heartbeat", max_losses=3)
             case "cancel", _:

@@ -1,4 +1,7 @@
-"""The dispatcher's store in memory; `tests/contract/test_live_run_stores.py` holds it to the real one."""
+"""The stores of dispatcher and resolver in memory.
+
+`tests/contract/test_live_run_stores.py` and `test_open_order_stores.py` hold them to the real ones.
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from services.executor.live_runs import LiveRun
+from services.executor.open_orders import OpenOrder
 from shared.log.positions import AlreadyProcessed
 
 
@@ -27,4 +31,25 @@ class MemoryStore:
         self.rows.update((run.task_id, msgspec.structs.replace(run)) for run in changed)
         for task_id in ended:
             self.rows.pop(task_id, None)
+        self.position = position or self.position
+
+
+class MemoryOrderStore:
+    """What an `OpenOrderStore` keeps, as long as this object lives."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.rows: dict[str, OpenOrder] = {}
+
+    def load(self) -> tuple[int, list[OpenOrder]]:
+        """Return what was committed."""
+        return self.position, [msgspec.structs.replace(order) for order in self.rows.values()]
+
+    def commit(self, position: int | None, changed: Sequence[OpenOrder], settled: Sequence[str]) -> None:
+        """Keep what changed."""
+        if position is not None and position <= self.position:
+            raise AlreadyProcessed(f"already at {self.position}")
+        self.rows.update((order.client_order_id, msgspec.structs.replace(order)) for order in changed)
+        for name in settled:
+            self.rows.pop(name, None)
         self.position = position or self.position

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from services.status.database import create_engine
 from services.status.projector import TOPICS
-from services.status.rows import step_of, task_of
-from services.status.tables import execution_steps, workflow_executions
+from services.status.rows import order_of, step_of, task_of
+from services.status.tables import execution_steps, orders, workflow_executions
 from shared.domain.execution import WorkflowExecution, fold
-from shared.domain.views import step_views, task_view
+from shared.domain.views import ledger_views, step_views, task_view
 from shared.log.event_log import EventLog, Recorded
 from shared.settings import Settings
 
@@ -30,12 +30,14 @@ def differences(database_url: str) -> list[str]:
         runs = _folded(log)
     finally:
         log.close()
-    tasks, steps = _stored(database_url)
+    tasks, steps, ledger = _stored(database_url)
     expected_tasks = {task_id: (task_view(run), position) for task_id, (run, position) in runs.items()}
     expected_steps = {(task_id, view.index): view for task_id, (run, _) in runs.items() for view in step_views(run)}
+    expected_ledger = {view.client_order_id: view for run, _ in runs.values() for view in ledger_views(run)}
     return [
         *_compare(workflow_executions.fullname, expected_tasks, tasks),
         *_compare(execution_steps.fullname, expected_steps, steps),
+        *_compare(orders.fullname, expected_ledger, ledger),
     ]
 
 
@@ -56,17 +58,19 @@ def _everything(log: EventLog) -> Iterator[Recorded]:
         position = page[-1].position
 
 
-def _stored(database_url: str) -> tuple[dict[Any, Any], dict[Any, Any]]:
+def _stored(database_url: str) -> tuple[dict[Any, Any], dict[Any, Any], dict[Any, Any]]:
     engine = create_engine(Settings(database_url=database_url).sqlalchemy_url)
     try:
         with engine.connect() as connection:
             tasks = connection.execute(sa.select(workflow_executions)).mappings().all()
             steps = connection.execute(sa.select(execution_steps)).mappings().all()
+            ledger = connection.execute(sa.select(orders)).mappings().all()
     finally:
         engine.dispose()
     return (
         {row["task_id"]: (task_of(row), row["position"]) for row in tasks},
         {(row["task_id"], row["index"]): step_of(row) for row in steps},
+        {row["client_order_id"]: order_of(row) for row in ledger},
     )
 
 

@@ -26,6 +26,7 @@ for command in (
     stack.status,
     doctor.doctor,
     database.migrate,
+    database.rebuild,
     tasks.submit,
     tasks.show,
     demo.demo,

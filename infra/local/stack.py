@@ -32,6 +32,7 @@ _LOGS_OF_PARTS = {
     "redis": VALKEY,
     "catalogue": "dispatcher",
     "results": "dispatcher",
+    "orders": "dispatcher",
     "workers": "worker",
 }
 

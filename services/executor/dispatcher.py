@@ -1,7 +1,7 @@
 """The dispatcher's process: `python -m services.executor.dispatcher`.
 
-It publishes the catalogue of strategies, then follows the log twice: to send waiting runs to the workers, and to
-copy the ends of runs into Celery's result backend. Replicas stand by.
+It publishes the catalogue of strategies, then follows the log three times: to send waiting runs to the workers, to
+copy the ends of runs into Celery's result backend, and to settle the orders that no run settles. Replicas stand by.
 """
 
 from datetime import timedelta
@@ -13,8 +13,11 @@ from services.executor.app import create_app
 from services.executor.catalogue import publish
 from services.executor.dispatching import Dispatcher
 from services.executor.final_results import FinalResults
+from services.executor.open_order_store import OpenOrderStore
 from services.executor.pointers import CelerySender
+from services.executor.process import broker
 from services.executor.reconciler import RedisScout
+from services.executor.resolver import Resolver
 from services.executor.settings import ExecutorSettings
 from services.executor.stamps import utc_now
 from services.executor.store import LiveRunStore
@@ -30,6 +33,8 @@ from shared.workflow.registry import load_strategies
 
 DISPATCH_PACE = timedelta(milliseconds=10)
 RESULTS_PACE = timedelta(milliseconds=20)
+ORDERS_PACE = timedelta(milliseconds=200)
+"""Most orders have their outcome within it, and are never written as open."""
 
 
 def main() -> None:
@@ -52,14 +57,22 @@ def main() -> None:
     results = FinalResults(
         log,
         engine,
-        redis.Redis.from_url(settings.redis_url),
+        redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=1),
         LocalObjectStore(settings.objects_folder),
+        now=utc_now,
+    )
+    resolver = Resolver(
+        log,
+        OpenOrderStore(engine, Resolver.name),
+        broker,
+        patience=timedelta(seconds=settings.order_patience_seconds),
         now=utc_now,
     )
     run_followers(
         [
             Follower(log, settings.database_url, dispatcher, pace=DISPATCH_PACE),
             Follower(log, settings.database_url, results, pace=RESULTS_PACE),
+            Follower(log, settings.database_url, resolver, pace=ORDERS_PACE),
         ]
     )
     log.close()

@@ -1,7 +1,7 @@
 """Follows the log and copies the end of each run into Celery's result backend, with the time to live that is left.
 
 What it has seen is its position; a repeated write changes nothing, because the meta's (attempt, sequence) is not
-newer than what is there.
+newer than what is there. A Redis that has lost what it was given gets it again (`services.executor.restoring`).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,9 @@ from typing import Any
 
 import redis
 import sqlalchemy as sa
+import structlog
 
+from services.executor.restoring import Restoration
 from services.executor.tables import positions
 from shared.documents import plain_value
 from shared.domain import execution_events as happened
@@ -18,10 +20,12 @@ from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase, celery_state
 from shared.log.event_log import EventLog, Recorded
 from shared.log.positions import advance, read_position
-from shared.objects import ObjectStore
+from shared.objects import ObjectCorrupt, ObjectMissing, ObjectStore
 from shared.result_backend import FINAL, WRITE, ResultMeta, done_at, result_key, write_arguments
 
 FINAL_RESULTS = "executor.results"
+
+logger = structlog.get_logger()
 
 
 class FinalResults:
@@ -50,6 +54,7 @@ class FinalResults:
         self._write = client.register_script(WRITE)
         self._objects = objects
         self._now = now
+        self._restoration = Restoration(log, client, self._write_ends, topics=self.topics, now=now)
 
     def start(self) -> int:
         """Return the position processed so far."""
@@ -58,22 +63,28 @@ class FinalResults:
 
     def process(self, batch: Sequence[Recorded]) -> None:
         """Write the metas of a batch in one round trip, then move the position."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for recorded in batch:
-            execution = self._log.execution(recorded.event.originator_id, version=recorded.event.originator_version)
-            meta = result_meta(execution, self._objects)
-            ttl = execution.submitted.result_ttl_seconds - (self._now() - execution.changed_at).total_seconds()
-            if ttl > 0:
-                self._write(
-                    keys=[result_key(meta.task_id)], args=write_arguments(meta, ttl_seconds=ttl), client=pipeline
-                )
-        pipeline.execute()
+        events = (recorded.event for recorded in batch)
+        self._write_ends([self._log.execution(e.originator_id, version=e.originator_version) for e in events])
         with self._engine.begin() as connection:
             advance(connection, positions, self.name, batch[-1].position)
 
+    def _write_ends(self, executions: Sequence[WorkflowExecution]) -> None:
+        pipeline = self._redis.pipeline(transaction=False)
+        for execution in executions:
+            ttl = execution.submitted.result_ttl_seconds - (self._now() - execution.changed_at).total_seconds()
+            if ttl <= 0:
+                continue
+            try:
+                meta = result_meta(execution, self._objects)
+            except (ObjectMissing, ObjectCorrupt) as error:  # one lost object must not hold up all other results
+                logger.error("results.not_written", task_id=str(execution.id), error=error.detail)
+                continue
+            self._write(keys=[result_key(meta.task_id)], args=write_arguments(meta, ttl_seconds=ttl), client=pipeline)
+        pipeline.execute()
+
     def tick(self) -> timedelta | None:
-        """Nothing is due by the clock."""
-        return None
+        """Look whether Redis has lost results, and restore some; return the time until more is due."""
+        return self._restoration.tick()
 
 
 def result_meta(execution: WorkflowExecution, objects: ObjectStore) -> ResultMeta:

@@ -131,15 +131,7 @@ class LedgerPlacer:
     def _settle(self, request: OrderRequest, report: OrderReport) -> Order:
         if report.state is OrderState.REJECTED:
             return self._reject(request, report.reason or "The venue gave no reason.")
-        outcome = OrderOutcome(
-            state=str(report.state),
-            venue_order_id=report.venue_order_id,
-            filled_quantity=plain(report.filled_quantity),
-            average_price=plain(report.average_price) if report.average_price is not None else None,
-            fees=plain(report.fees) if report.fees is not None else None,
-            submitted_at=report.submitted_at,
-            filled_at=report.filled_at,
-        )
+        outcome = outcome_of(report)
         self._attempt.append(
             lambda run, stamp: run.settle_order(
                 stamp, attempt=self._attempt.number, client_order_id=request.client_order_id, outcome=outcome
@@ -166,6 +158,19 @@ class LedgerPlacer:
             state=OrderState.REJECTED,
             reason=reason,
         )
+
+
+def outcome_of(report: OrderReport) -> OrderOutcome:
+    """Return what a venue reports of an order that it took, as the log keeps it."""
+    return OrderOutcome(
+        state=str(report.state),
+        venue_order_id=report.venue_order_id,
+        filled_quantity=plain(report.filled_quantity),
+        average_price=plain(report.average_price) if report.average_price is not None else None,
+        fees=plain(report.fees) if report.fees is not None else None,
+        submitted_at=report.submitted_at,
+        filled_at=report.filled_at,
+    )
 
 
 def _requested(request: OrderRequest) -> RequestedOrder:

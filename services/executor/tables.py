@@ -1,4 +1,4 @@
-"""The dispatcher's own tables: the live runs, and how far its followers have come."""
+"""The dispatcher's own tables: the live runs, the open orders, and how far its followers have come."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
@@ -26,4 +26,14 @@ live_runs = sa.Table(
     sa.Column("resumed", sa.Boolean, nullable=False),
     sa.Column("due_at", sa.DateTime(timezone=True)),
     sa.Column("sent_at", sa.DateTime(timezone=True)),
+)
+
+open_orders = sa.Table(
+    "open_orders",
+    metadata,
+    sa.Column("client_order_id", sa.Text, primary_key=True),
+    sa.Column("task_id", UUID(as_uuid=True), nullable=False),
+    sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("asks", sa.Integer, nullable=False),
+    sa.Column("ask_at", sa.DateTime(timezone=True)),
 )

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from services.gateway.readiness import Verdict
 from shared.domain.catalogue import StepScope
 from shared.domain.execution_records import StepState
+from shared.domain.orders import OrderState
 from shared.domain.phases import CeleryState, Status
 from shared.domain.priority import Priority
 
@@ -138,6 +139,35 @@ class StepPage(BaseModel):
     """Steps in the order in which they run."""
 
     items: list[Step]
+    next_cursor: str | None
+
+
+class Order(BaseModel):
+    """One order of the ledger; amounts are decimal strings, `step_symbol` is whose turn it was in its step."""
+
+    client_order_id: str
+    task_id: UUID
+    step: str
+    step_symbol: str | None
+    symbol: str
+    side: str
+    quantity: str
+    limit_price: str | None
+    state: OrderState
+    venue_order_id: str | None
+    filled_quantity: str
+    average_price: str | None
+    fees: str | None
+    requested_at: datetime
+    submitted_at: datetime | None
+    filled_at: datetime | None
+    reason: str | None
+
+
+class OrderPage(BaseModel):
+    """Orders: all of them newest first, those of one task oldest first."""
+
+    items: list[Order]
     next_cursor: str | None
 
 

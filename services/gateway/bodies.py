@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from shared.domain.priority import Priority
+from shared.result_backend import LONGEST_TTL
 
 LONGEST_TIMEOUT_SECONDS = 7 * 24 * 3600
-LONGEST_TTL_SECONDS = 90 * 24 * 3600
 MOST_SYMBOLS = 500
 MOST_LABELS = 20
 MOST_TASKS = 1000
@@ -88,7 +88,9 @@ class TaskRequest(_Body):
     )
     max_retries: Retries | None = Field(None, description="retries of each step and symbol")
     timeout_seconds: float | None = Field(None, gt=0, le=LONGEST_TIMEOUT_SECONDS, description="time to run in all")
-    result_ttl_seconds: float | None = Field(None, gt=0, le=LONGEST_TTL_SECONDS, description="how long to keep it")
+    result_ttl_seconds: float | None = Field(
+        None, gt=0, le=LONGEST_TTL.total_seconds(), description="how long to keep it"
+    )
     labels: Labels = Field(default_factory=dict, description="yours, for finding it again")
 
 

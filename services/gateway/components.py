@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 from fastapi import Request
 
 from services.gateway.cancellations import Cancellations
 from services.gateway.catalogue import Catalogue
+from services.gateway.past import Past
 from services.gateway.readiness import Readiness
 from services.gateway.reading import Reading
 from services.gateway.recent_writes import RecentWrites
@@ -33,6 +34,7 @@ class Components:
     submissions: Submissions
     cancellations: Cancellations
     reading: Reading
+    past: Past
     readiness: Readiness
 
 
@@ -46,7 +48,7 @@ async def open_components(
         status = await stack.enter_async_context(StatusClient(settings.status_url, transport=status_transport))
         catalogue = Catalogue(log, settings.database_url)
         await stack.enter_async_context(_followed(catalogue))
-        writes = RecentWrites()
+        writes, objects = RecentWrites(), LocalObjectStore(settings.objects_folder)
         yield Components(
             catalogue=catalogue,
             submissions=Submissions(
@@ -57,7 +59,8 @@ async def open_components(
                 result_ttl_seconds=settings.result_ttl_seconds,
             ),
             cancellations=Cancellations(log, writes),
-            reading=Reading(log, status, writes, LocalObjectStore(settings.objects_folder)),
+            reading=Reading(log, status, writes, objects),
+            past=Past(log, objects, now=lambda: datetime.now(UTC)),
             readiness=Readiness(log, catalogue, status),
         )
 

@@ -74,6 +74,25 @@ STEP = {
     },
     "error": None,
 }
+ORDER = {
+    "client_order_id": f"{TASK_ID}-9f86d081884c7d65",
+    "task_id": TASK_ID,
+    "step": "trade",
+    "step_symbol": None,
+    "symbol": "MSFT",
+    "side": "buy",
+    "quantity": "10",
+    "limit_price": None,
+    "state": "filled",
+    "venue_order_id": "61e69015-8549-4bfd-b9c3-01e75843f47d",
+    "filled_quantity": "10",
+    "average_price": "24.68",
+    "fees": "0.05",
+    "requested_at": "2026-01-30T14:30:00.301000Z",
+    "submitted_at": "2026-01-30T14:30:00.314000Z",
+    "filled_at": "2026-01-30T14:30:00.340000Z",
+    "reason": None,
+}
 EVENT = {
     "position": 4711,
     "stream": TASK_ID,

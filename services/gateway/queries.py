@@ -1,5 +1,6 @@
 """The query parameters that clients may send; every other one is refused."""
 
+import re
 from collections import Counter
 from datetime import datetime
 from typing import Annotated
@@ -10,10 +11,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from services.gateway.bodies import STRATEGY_ID, Symbol
 from services.gateway.problems import invalid_input
 from shared.domain.errors import FieldError
+from shared.domain.orders import OrderState
 from shared.domain.phases import CeleryState, Status
 from shared.domain.priority import Priority
 
 REPEATABLE = frozenset({"label"})
+UUID_TEXT = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+POSITION = r"^[0-9]{1,18}$"
 LABEL = r"^[a-z0-9_.-]{1,40}:[^\x00-\x1f\x7f]{0,100}$"
 
 
@@ -28,6 +32,25 @@ def _moment(value: object) -> datetime:
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+def _position_or_moment(value: object) -> int | datetime:
+    if isinstance(value, str) and re.fullmatch(POSITION, value):
+        return int(value)
+    try:
+        return _moment(value)
+    except ValueError:
+        raise ValueError(
+            "must be a position of the log, such as 1042, or an ISO 8601 time with its zone, such as "
+            "2026-01-31T14:30:00Z (in a URL, + is written %2B)"
+        ) from None
+
+
+PositionOrMoment = Annotated[
+    int | datetime,
+    BeforeValidator(_position_or_moment),
+    WithJsonSchema({"type": "string", "anyOf": [{"pattern": POSITION}, {"format": "date-time"}]}),
+]
 _Name = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,100}$")]
 _Label = Annotated[str, StringConstraints(pattern=LABEL)]
 
@@ -38,6 +61,17 @@ class _Query(BaseModel):
 
 class NoQuery(_Query):
     """Nothing can be asked for here."""
+
+
+class MomentQuery(_Query):
+    """At which moment of the past; now if none is given."""
+
+    as_of: PositionOrMoment | None = Field(
+        None,
+        description="the task as it was then: a position of the log, as `GET /api/tasks/{task_id}/events` tells them, "
+        "or an ISO 8601 time with its zone",
+        examples=["1042", "2026-01-31T14:30:00Z"],
+    )
 
 
 class CancelQuery(_Query):
@@ -52,7 +86,7 @@ class PageQuery(_Query):
     """Which part of a list that is counted: events by their version, steps by their place."""
 
     limit: int = Field(50, ge=1, le=500, description="how many at most")
-    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")] | None = Field(
+    cursor: Annotated[str, StringConstraints(pattern=POSITION)] | None = Field(
         None, description="next_cursor of the page before"
     )
 
@@ -79,6 +113,22 @@ class TaskQuery(_Query):
         """Return what was asked, in the form in which the status service takes it."""
         given = self.model_dump(mode="json", exclude_none=True, exclude={"label"})
         return [*given.items(), *(("label", label) for label in self.label)]
+
+
+class OrderQuery(_Query):
+    """Which orders, newest first; all conditions must hold."""
+
+    limit: int = Field(50, ge=1, le=500, description="how many at most")
+    cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,200}$")] | None = Field(
+        None, description="next_cursor of the page before"
+    )
+    task_id: Annotated[str, StringConstraints(pattern=UUID_TEXT)] | None = Field(None, description="of this task")
+    symbol: Symbol | None = None
+    state: OrderState | None = None
+
+    def parameters(self) -> list[tuple[str, str | int]]:
+        """Return what was asked, in the form in which the status service takes it."""
+        return list(self.model_dump(mode="json", exclude_none=True).items())
 
 
 async def refuse_repeated(request: Request) -> None:

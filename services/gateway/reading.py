@@ -8,14 +8,14 @@ from uuid import UUID
 
 import msgspec
 
-from services.gateway.queries import PageQuery, TaskQuery
+from services.gateway.queries import OrderQuery, PageQuery, TaskQuery
 from services.gateway.recent_writes import RecentWrites
 from services.gateway.status_client import ProjectedTask, StatusClient
-from shared.documents import event_document, step_document, task_document
+from shared.documents import event_document, order_document, step_document, task_document
 from shared.domain.errors import Unavailable
 from shared.domain.execution_events import Submitted
 from shared.domain.phases import TRANSITIONS
-from shared.domain.views import step_views, task_view
+from shared.domain.views import ledger_views, step_views, task_view
 from shared.log.async_event_log import AsyncEventLog
 from shared.log.event_log import task_not_found
 from shared.objects import ObjectStore
@@ -69,6 +69,22 @@ class Reading:
         if known is None or not (isinstance(known.event, Submitted) or type(known.event) in TRANSITIONS):
             raise task_not_found(task_id)
         return _page(recorded, page.limit, event_document, lambda each: each.event.originator_version)
+
+    async def orders(self, query: OrderQuery) -> bytes:
+        """Return a page of all orders, which only the status service can. Raises InvalidInput and Unavailable."""
+        try:
+            return await self._status.orders(query.parameters())
+        except Unavailable as error:
+            raise Unavailable(
+                "Lists need the status service, which does not answer: try again in a moment. "
+                "GET /api/tasks/{task_id}/orders works without it."
+            ) from error
+
+    async def task_orders(self, task_id: UUID, page: PageQuery) -> bytes:
+        """Return a page of a task's orders, oldest first; from the log, so that none is missing. Raises NotFound."""
+        after = int(page.cursor or 0)
+        ledger = list(enumerate(ledger_views(await self._log.execution(task_id)), start=1))[after:]
+        return _page(ledger, page.limit, lambda each: order_document(each[1]), lambda each: each[0])
 
     async def _projected(self, task_id: UUID) -> ProjectedTask | None:
         """Return the status service's task unless it is behind what its caller may have seen already."""

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.gateway.credentials import ApiKey, parse_api_keys
+from shared.result_backend import LONGEST_TTL
 from shared.settings import Settings
 
 IDEMPOTENT_IDS = UUID("0d6a5a0e-6f7b-5a43-9d5e-1a6e6f3b7c11")
@@ -24,7 +25,9 @@ class GatewaySettings(Settings):
     port: int = Field(8000, ge=0, le=65535, description="0 takes a free one")
     api_keys: SecretStr = Field(SecretStr(""), description="comma-separated user:role:key")
     id_secret: SecretStr | None = Field(None, description="names the namespace of idempotent task ids")
-    result_ttl_seconds: float = Field(86_400.0, gt=0, description="how long results are kept, unless a task says")
+    result_ttl_seconds: float = Field(
+        86_400.0, gt=0, le=LONGEST_TTL.total_seconds(), description="how long results are kept, unless a task says"
+    )
     max_body_bytes: int = Field(1 << 20, ge=1024, description="larger request bodies are refused")
 
     @property

@@ -82,6 +82,13 @@ class StatusClient:
         """Return a page of a task's steps as JSON, None when the task is not projected. Raises InvalidInput."""
         return await self._get(f"/tasks/{task_id}/steps", parameters)
 
+    async def orders(self, parameters: Parameters) -> bytes:
+        """Return a page of orders as JSON. Raises InvalidInput for a cursor that the service did not give out."""
+        document = await self._get("/orders", parameters)
+        if document is None:
+            raise _unavailable()
+        return document
+
     async def parts(self) -> dict[str, dict[str, Any]]:
         """Return the parts behind the service by name, each with `up` and `detail`."""
         document = await self._get("/health/ready", patience=HEALTH_PATIENCE)

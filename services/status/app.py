@@ -11,10 +11,12 @@
                                  200 {"items", "next_cursor"}, in the order in which they run; 404
     GET /tasks/{task_id}/events?limit=&cursor=
                                  200 {"items", "next_cursor"}, from the log itself, oldest first; 404
+    GET /orders?task_id=&symbol=&state=&limit=&cursor=
+                                 200 {"items", "next_cursor"}, newest first
     GET /health/live             200 {"status": "live"}
     GET /health/ready            200 {"status": "ready"|"degraded", "parts": {name: {"up", "detail", ...}}}
                                  parts: database, redis, projector (lag_events, lag_seconds, position),
-                                 dispatcher, results, workers (count), scheduler
+                                 dispatcher, results, orders, workers (count), scheduler
 
 Errors are problem documents: 422 invalid_request with `errors` by field, 404, 503 unavailable. A running task's
 `progress` may hold `step_progress` {"done", "total", "message"}; a task whose result is no longer in the object store
@@ -28,7 +30,7 @@ from fastapi import FastAPI
 
 from services.status import problems
 from services.status.resources import open_resources
-from services.status.routes import health, tasks
+from services.status.routes import health, orders, tasks
 from services.status.settings import StatusSettings
 
 
@@ -44,5 +46,6 @@ def create_app(settings: StatusSettings) -> FastAPI:
     app = FastAPI(title="Blotter status", lifespan=lifespan)
     problems.install(app)
     app.include_router(tasks.router)
+    app.include_router(orders.router)
     app.include_router(health.router)
     return app

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 from shared.domain.errors import FieldError, InvalidInput
 
 _LARGEST = 2**63 - 1
+_ORDER_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class TaskCursor(NamedTuple):
@@ -16,6 +18,30 @@ class TaskCursor(NamedTuple):
 
     submitted_at: datetime
     task_id: UUID
+
+
+class OrderCursor(NamedTuple):
+    """The last order of a page, by what orders are sorted on."""
+
+    requested_at: datetime
+    client_order_id: str
+
+
+def encode_order_cursor(cursor: OrderCursor) -> str:
+    """Return the cursor as text that is safe in a URL."""
+    return base64.urlsafe_b64encode(f"{cursor.requested_at.isoformat()},{cursor.client_order_id}".encode()).decode()
+
+
+def decode_order_cursor(text: str) -> OrderCursor:
+    """Return what `encode_order_cursor` took; raises InvalidInput for anything else."""
+    try:
+        requested_at, _, name = base64.b64decode(text, altchars=b"-_", validate=True).decode("ascii").partition(",")
+        cursor = OrderCursor(datetime.fromisoformat(requested_at), name)
+    except (ValueError, binascii.Error):
+        raise _bad_cursor() from None
+    if cursor.requested_at.tzinfo is None or not _ORDER_ID.fullmatch(name):
+        raise _bad_cursor()
+    return cursor
 
 
 def encode_task_cursor(cursor: TaskCursor) -> str:

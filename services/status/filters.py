@@ -1,9 +1,11 @@
 """What a list of tasks may be narrowed by."""
 
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from shared.domain.orders import OrderState
 from shared.domain.phases import CeleryState, Phase, Status, celery_state, status
 from shared.domain.priority import Priority
 
@@ -45,6 +47,14 @@ class TaskFilter(Page):
             key, _, value = label.partition(":")
             wanted.setdefault(key, []).append(value)
         return wanted
+
+
+class OrderFilter(Page):
+    """The query of `GET /orders`; what is left out does not narrow."""
+
+    task_id: UUID | None = None
+    symbol: _Text | None = None
+    state: OrderState | None = None
 
 
 def statuses_of(state: CeleryState) -> list[Status]:

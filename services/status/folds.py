@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_events import Submitted
-from shared.domain.views import StepView, step_views
+from shared.domain.views import OrderView, StepView, ledger_views, step_views
 from shared.log.event_log import Recorded
 
 CAPACITY = 50_000
@@ -17,12 +17,13 @@ Load = Callable[[UUID, int], WorkflowExecution]
 
 
 class FoldedRun:
-    """One run, the position of its last event, and what was last written of its steps."""
+    """One run, the position of its last event, and what was last written of its steps and orders."""
 
     def __init__(self, execution: WorkflowExecution, position: int) -> None:
         self.execution = execution
         self.position = position
         self.written: dict[int, StepView] = {}
+        self.written_orders: dict[str, OrderView] = {}
 
     @property
     def size(self) -> int:
@@ -33,6 +34,10 @@ class FoldedRun:
     def changed_steps(self) -> list[StepView]:
         """Return the steps that differ from what was last written."""
         return [view for view in step_views(self.execution) if self.written.get(view.index) != view]
+
+    def changed_orders(self) -> list[OrderView]:
+        """Return the orders that differ from what was last written."""
+        return [view for view in ledger_views(self.execution) if self.written_orders.get(view.client_order_id) != view]
 
 
 class Folds:

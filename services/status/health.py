@@ -17,7 +17,12 @@ from shared.log.follower import IS_ACTIVE, lock_key
 from shared.log.positions import read_position
 from shared.log.recorder import EVENTS_TABLE, SCHEMA
 
-FOLLOWERS = {"projector": PROJECTOR, "dispatcher": "executor.dispatcher", "results": "executor.results"}
+FOLLOWERS = {
+    "projector": PROJECTOR,
+    "dispatcher": "executor.dispatcher",
+    "results": "executor.results",
+    "orders": "executor.orders",
+}
 """The parts that follow the log, and the names whose locks they hold while they do."""
 LAG_LIMIT = 100_000
 """Where counting the events that are not projected stops."""

@@ -12,9 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.status.database import create_engine
 from services.status.folds import CAPACITY, FoldedRun, Folds
-from services.status.rows import step_row, task_row
+from services.status.rows import order_row, step_row, task_row
 from services.status.settings import StatusSettings
-from services.status.tables import columns, execution_steps, positions, workflow_executions
+from services.status.tables import columns, execution_steps, orders, positions, workflow_executions
 from shared.domain.events import EVENTS
 from shared.domain.execution import WorkflowExecution
 from shared.domain.views import task_view
@@ -56,6 +56,7 @@ class Projector:
             return
         touched = self._folds.take_in(new)
         changed = {task_id: run.changed_steps() for task_id, run in touched.items()}
+        ledger = {task_id: run.changed_orders() for task_id, run in touched.items()}
         with self._engine.begin() as connection:
             # First, because it makes a second replica wait here until this transaction has ended.
             advance(connection, positions, self.name, new[-1].position)
@@ -63,9 +64,13 @@ class Projector:
             steps = [step_row(task_id, view) for task_id, views in changed.items() for view in views]
             if steps:
                 connection.execute(_UPSERT_STEPS, steps)
+            if rows := [order_row(view) for views in ledger.values() for view in views]:
+                connection.execute(_UPSERT_ORDERS, rows)
         self._position = new[-1].position
         for task_id, views in changed.items():
             touched[task_id].written.update((view.index, view) for view in views)
+        for task_id, orders_written in ledger.items():
+            touched[task_id].written_orders.update((view.client_order_id, view) for view in orders_written)
         self._folds.keep(touched)
 
     def tick(self) -> timedelta | None:
@@ -86,6 +91,7 @@ def _upsert(table: sa.Table) -> sa.Executable:
 
 _UPSERT_TASKS = _upsert(workflow_executions)
 _UPSERT_STEPS = _upsert(execution_steps)
+_UPSERT_ORDERS = _upsert(orders)
 
 
 def main() -> None:

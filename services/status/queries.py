@@ -6,14 +6,15 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from services.status.cursors import TaskCursor
-from services.status.filters import TaskFilter, statuses_of
-from services.status.rows import step_of, task_of
+from services.status.cursors import OrderCursor, TaskCursor
+from services.status.filters import OrderFilter, TaskFilter, statuses_of
+from services.status.rows import order_of, step_of, task_of
 from services.status.tables import execution_steps, workflow_executions
+from services.status.tables import orders as ledger
 from shared.domain.execution_records import StepState
 from shared.domain.phases import Status
 from shared.domain.priority import Priority
-from shared.domain.views import StepView, TaskView
+from shared.domain.views import OrderView, StepView, TaskView
 
 COUNT_LIMIT = 1_000
 """Where counting those ahead in the queue stops: the exact number above it helps nobody."""
@@ -72,6 +73,20 @@ def steps(connection: sa.Connection, task_id: UUID, *, after: int, limit: int) -
     t = execution_steps
     statement = sa.select(t).where(t.c.task_id == task_id, t.c.index > after).order_by(t.c.index).limit(limit)
     return [step_of(row) for row in connection.execute(statement).mappings()]
+
+
+def orders(connection: sa.Connection, wanted: OrderFilter, after: OrderCursor | None) -> list[OrderView]:
+    """Return up to `wanted.limit + 1` orders, newest first: one more tells that there is a next page."""
+    c = ledger.c
+    statement = sa.select(ledger).order_by(c.requested_at.desc(), c.client_order_id.desc())
+    for column, value in ((c.task_id, wanted.task_id), (c.symbol, wanted.symbol)):
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.state is not None:
+        statement = statement.where(c.state == str(wanted.state))
+    if after is not None:
+        statement = statement.where(sa.tuple_(c.requested_at, c.client_order_id) < sa.tuple_(*after))
+    return [order_of(row) for row in connection.execute(statement.limit(wanted.limit + 1)).mappings()]
 
 
 def retrying_step(connection: sa.Connection, task_id: UUID) -> StepView | None:

@@ -6,11 +6,15 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 
-from services.status.tables import columns, execution_steps, workflow_executions
-from shared.domain.views import StepView, TaskView
+from services.status.tables import columns, execution_steps, orders, workflow_executions
+from shared.domain.views import OrderView, StepView, TaskView
 
 _TASK_FIELDS = [name for name in columns(workflow_executions) if name != "position"]
 _STEP_FIELDS = [name for name in columns(execution_steps) if name != "task_id"]
+
+_ORDER_FIELDS = columns(orders)
+# PostgreSQL's text has no NUL character, and one bad reason must not stop all projections.
+_ORDER_TEXTS = ("step", "step_symbol", "symbol", "side", "venue_order_id", "reason")
 
 
 def task_row(view: TaskView, position: int) -> dict[str, Any]:
@@ -42,6 +46,19 @@ def step_row(task_id: UUID, view: StepView) -> dict[str, Any]:
 def step_of(row: sa.RowMapping) -> StepView:
     """Return the view that a row of `execution_steps` was made of."""
     return msgspec.convert({name: row[name] for name in _STEP_FIELDS}, StepView)
+
+
+def order_row(view: OrderView) -> dict[str, Any]:
+    """Return the row of one order."""
+    row = {name: getattr(view, name) for name in _ORDER_FIELDS}
+    texts = {name: row[name].replace("\0", "\ufffd") for name in _ORDER_TEXTS if row[name] is not None}
+    return row | texts | {"task_id": UUID(view.task_id), "state": str(view.state)}
+
+
+def order_of(row: sa.RowMapping) -> OrderView:
+    """Return the view that a row of `orders` was made of."""
+    fields = {name: row[name] for name in _ORDER_FIELDS} | {"task_id": str(row["task_id"])}
+    return msgspec.convert(fields, OrderView)
 
 
 def encode(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What queries read: one row a run, one row a step and symbol, and how far the projector has come.
+"""What queries read: one row a run, a step and symbol, and an order, and how far the projector has come.
 
 Nested values are `json`, not `jsonb`: they come back to the letter, and text with a NUL character, which `jsonb`
 refuses, can be stored. Labels are `jsonb` because queries look into them.
@@ -99,6 +99,38 @@ execution_steps = sa.Table(
     _document("error"),
 )
 """One row a step and symbol of a run's plan, in the order in which they run: the fields of `StepView`."""
+
+
+orders = sa.Table(
+    "orders",
+    metadata,
+    sa.Column("client_order_id", sa.Text, primary_key=True),
+    sa.Column("task_id", UUID(as_uuid=True), nullable=False),
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("step_symbol", sa.Text),
+    sa.Column("symbol", sa.Text, nullable=False),
+    sa.Column("side", sa.Text, nullable=False),
+    sa.Column("quantity", sa.Text, nullable=False),
+    sa.Column("limit_price", sa.Text),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("venue_order_id", sa.Text),
+    sa.Column("filled_quantity", sa.Text, nullable=False),
+    sa.Column("average_price", sa.Text),
+    sa.Column("fees", sa.Text),
+    _time("requested_at", nullable=False),
+    _time("submitted_at"),
+    _time("filled_at"),
+    sa.Column("reason", sa.Text),
+)
+"""One row an order of the ledger: the fields of `OrderView`."""
+
+for _name, _columns in (
+    ("newest", ()),
+    ("by_task", ("task_id",)),
+    ("by_symbol", ("symbol",)),
+    ("by_state", ("state",)),
+):
+    sa.Index(f"orders_{_name}", *(orders.c[each] for each in (*_columns, "requested_at", "client_order_id")))
 
 
 def columns(table: sa.Table) -> Sequence[str]:

@@ -188,6 +188,25 @@ class WorkflowExecution(ExecutionState):
         self._require_order(client_order_id)
         self._trigger(happened.OrderAmbiguous, stamp, attempt=attempt, client_order_id=client_order_id, reason=reason)
 
+    def resolve_order(
+        self, stamp: Stamp, *, client_order_id: str, outcome: happened.OrderOutcome | None, reason: str = ""
+    ) -> None:
+        """Record what the venue says of an order that no attempt is left to ask for: `outcome`, or None when it
+        refused the order for `reason`.
+
+        Raises Refused while an attempt runs, which settles its own orders, and when the order has an outcome already.
+        """
+        self._require_order(client_order_id)
+        if self.phase.at_work:
+            raise Refused(f"Attempt {self.attempts} of task {self.id} runs; it settles order {client_order_id} itself.")
+        if not self.orders[client_order_id].is_open:
+            raise Refused(f"Order {client_order_id} of task {self.id} is settled; an outcome is never replaced.")
+        of_order = {"attempt": self.attempts, "client_order_id": client_order_id}
+        if outcome is None:
+            self._trigger(happened.OrderRejected, stamp, **of_order, reason=reason)
+        else:
+            self._trigger(happened.OrderPlaced, stamp, **of_order, outcome=outcome)
+
     def request_cancel(self, stamp: Stamp, *, reason: str | None = None) -> None:
         """Ask for the end. A run that no worker holds is cancelled at once; asking again changes nothing.
 
@@ -239,7 +258,7 @@ class WorkflowExecution(ExecutionState):
     def _require_attempt(self, attempt: int) -> None:
         if self.phase.ended:
             raise AlreadyFinished(f"Task {self.id} has already {self.phase}; attempt {attempt} may not add to it.")
-        if attempt != self.attempts or self.phase not in (Phase.RUNNING, Phase.CANCELLING):
+        if attempt != self.attempts or not self.phase.at_work:
             raise StaleAttempt(f"Attempt {attempt} of task {self.id} no longer runs; its worker must stop.")
 
     def _require_order(self, client_order_id: str) -> None:

@@ -55,6 +55,11 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     outcome: OrderOutcome | None = None
     reason: str | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the venue's word on the order is not in the log yet."""
+        return self.state in (OrderState.REQUESTED, OrderState.AMBIGUOUS)
+
 
 StepKey = tuple[str, str | None]
 """A step and its symbol; the symbol is None for a step that runs once a run."""

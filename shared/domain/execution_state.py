@@ -80,7 +80,8 @@ class ExecutionState:
             return
         self.version = event.originator_version
         self.changed_at = event.at
-        self.phase = TRANSITIONS.get(type(event), {}).get(self.phase, self.phase)
+        phase_before = self.phase
+        self.phase = TRANSITIONS.get(type(event), {}).get(phase_before, phase_before)
         match event:
             case happened.AttemptStarted():
                 self._start_attempt(event)
@@ -100,7 +101,7 @@ class ExecutionState:
                 self.result = result
             case happened.Failed():
                 self._apply_failure(event)
-        if self.phase.ended:
+        if self.phase.ended and self.phase is not phase_before:
             self.finished_at = event.at
 
     def _start_attempt(self, event: happened.AttemptStarted) -> None:

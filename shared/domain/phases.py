@@ -23,13 +23,18 @@ class Phase(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Tell whether nothing can happen to the run any more."""
+        """Tell whether the run has come to its end; only its open orders may still be settled."""
         return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED)
 
     @property
     def claimable(self) -> bool:
         """Tell whether a worker may start the next attempt."""
         return self in TRANSITIONS[happened.AttemptStarted]
+
+    @property
+    def at_work(self) -> bool:
+        """Tell whether an attempt runs, which alone may add to the run then."""
+        return self in _WITHIN_A_RUN
 
 
 class CeleryState(StrEnum):
@@ -55,6 +60,8 @@ class Status(StrEnum):
 
 
 _WITHIN_A_RUN = {Phase.RUNNING: Phase.RUNNING, Phase.CANCELLING: Phase.CANCELLING}
+_IN_EVERY_PHASE = {phase: phase for phase in Phase}
+"""An order may be settled whatever state its run is in, and moves it nowhere (DESIGN "Orders")."""
 
 TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
     happened.AttemptStarted: {
@@ -65,8 +72,8 @@ TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
     happened.StepCompleted: _WITHIN_A_RUN,
     happened.FailureCollected: _WITHIN_A_RUN,
     happened.OrderRequested: {Phase.RUNNING: Phase.RUNNING},
-    happened.OrderPlaced: _WITHIN_A_RUN,
-    happened.OrderRejected: _WITHIN_A_RUN,
+    happened.OrderPlaced: _IN_EVERY_PHASE,
+    happened.OrderRejected: _IN_EVERY_PHASE,
     happened.OrderAmbiguous: _WITHIN_A_RUN,
     happened.RetryScheduled: {Phase.RUNNING: Phase.RETRY_WAIT},
     happened.RetryDue: {Phase.RETRY_WAIT: Phase.RETRY_DUE},

@@ -13,6 +13,7 @@ import msgspec
 from shared.domain.catalogue import StepScope
 from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_records import OrderRecord, StepKey, StepRecord, StepState
+from shared.domain.orders import OrderState
 from shared.domain.outputs import Output
 from shared.domain.phases import CeleryState, Phase, Status, celery_state, status
 from shared.domain.priority import Priority
@@ -94,6 +95,31 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     worker: str | None
     output: Output | None
     error: ErrorView | None
+
+
+class OrderView(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `GET /api/orders`; amounts are decimal strings. `step_symbol` is whose turn it was in the step.
+
+    `submitted_at` is when the venue had it and `filled_at` when it was filled, both as the venue tells.
+    """
+
+    client_order_id: str
+    task_id: str
+    step: str
+    step_symbol: str | None
+    symbol: str
+    side: str
+    quantity: str
+    limit_price: str | None
+    state: OrderState
+    venue_order_id: str | None
+    filled_quantity: str
+    average_price: str | None
+    fees: str | None
+    requested_at: datetime
+    submitted_at: datetime | None
+    filled_at: datetime | None
+    reason: str | None
 
 
 def task_view(execution: WorkflowExecution) -> TaskView:
@@ -221,6 +247,31 @@ def _partial_result(execution: WorkflowExecution) -> dict[str, Any] | None:
         if (record := execution.steps.get(key)) and record.state is StepState.COMPLETED
     ]
     return {"completed_steps": completed, "orders": [order_view(order) for order in execution.orders.values()]}
+
+
+def ledger_views(execution: WorkflowExecution) -> Iterator[OrderView]:
+    """Yield the orders of a run in the order in which they were requested."""
+    for record in execution.orders.values():
+        outcome = record.outcome
+        yield OrderView(
+            client_order_id=record.client_order_id,
+            task_id=str(execution.id),
+            step=record.step,
+            step_symbol=record.symbol,
+            symbol=record.order.symbol,
+            side=record.order.side,
+            quantity=record.order.quantity,
+            limit_price=record.order.limit_price,
+            state=record.state,
+            venue_order_id=outcome.venue_order_id if outcome else None,
+            filled_quantity=outcome.filled_quantity if outcome else "0",
+            average_price=outcome.average_price if outcome else None,
+            fees=outcome.fees if outcome else None,
+            requested_at=record.requested_at,
+            submitted_at=outcome.submitted_at if outcome else None,
+            filled_at=outcome.filled_at if outcome else None,
+            reason=record.reason,
+        )
 
 
 def order_view(record: OrderRecord) -> dict[str, Any]:

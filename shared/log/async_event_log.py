@@ -25,6 +25,10 @@ LATEST = (
     f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
     "WHERE originator_id = %s ORDER BY originator_version DESC LIMIT 1"
 )
+NEWEST = (
+    f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
+    "WHERE notification_id <= %s AND topic = ANY(%s) ORDER BY notification_id DESC LIMIT 1"
+)
 HEAD = f"SELECT coalesce(max(notification_id), 0) FROM {SCHEMA}.{EVENTS_TABLE}"
 
 ALL_OF_IT = 1_000_000_000
@@ -118,6 +122,11 @@ class AsyncEventLog:
     async def read(self, after: int, *, limit: int = 500, topics: Sequence[str] = ()) -> list[Recorded]:
         """Return up to `limit` events whose positions are greater than `after`, in order."""
         return self._recorded(await self._query(READ, (after, list(topics or EVENTS.topics), limit)))
+
+    async def newest(self, until: int) -> Recorded | None:
+        """Return the newest event whose position is not greater than `until`, or None when there is none."""
+        recorded = self._recorded(await self._query(NEWEST, (until, list(EVENTS.topics))))
+        return recorded[0] if recorded else None
 
     async def head(self) -> int:
         """Return the position of the newest event, 0 when there is none."""

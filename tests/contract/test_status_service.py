@@ -12,8 +12,8 @@ import httpx
 import msgspec
 import pytest
 
-from services.gateway.answers import Step, StepPage, Task, TaskPage
-from services.gateway.queries import TaskQuery
+from services.gateway.answers import OrderPage, Step, StepPage, Task, TaskPage
+from services.gateway.queries import OrderQuery, TaskQuery
 from services.gateway.status_client import StatusClient
 from services.status.app import create_app
 from services.status.database import create_engine
@@ -24,7 +24,7 @@ from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase
 from shared.domain.priority import Priority
 from shared.log.event_log import EventLog
-from tests.builders import in_phase, stamp, submitted
+from tests.builders import in_phase, outcome, running, stamp, submitted, with_order
 from tests.fake_status import FakeStatus
 
 BASE_URL = "http://status"
@@ -126,6 +126,33 @@ async def test_lists_are_newest_first_and_paged(side: Side) -> None:
 
 
 @pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, ["o-3", "o-2", "o-1"]),
+        ({"symbol": "IBM"}, ["o-2"]),
+        ({"state": "filled"}, ["o-1"]),
+        ({"state": "filled", "symbol": "IBM"}, []),
+    ],
+)
+async def test_orders_are_newest_first_narrowed_and_paged(side: Side, wanted: dict[str, Any], found: list[str]) -> None:
+    """Conditions hold together, also with the id of the task, and following next_cursor gives every order once."""
+    execution, other = running(), with_order(running(), "x-1", stamp(9))
+    for number, symbol in enumerate(("MSFT", "IBM", "MSFT"), start=1):
+        with_order(execution, f"o-{number}", stamp(number), symbol=symbol)
+    execution.settle_order(stamp(5), attempt=1, client_order_id="o-1", outcome=outcome(state="filled"))
+    side.show(execution, other)
+    ids: list[str] = []
+    cursor = None
+    while True:
+        query = OrderQuery(limit=2, cursor=cursor, task_id=str(execution.id), **wanted)
+        page = OrderPage.model_validate_json(await side.client.orders(query.parameters()))
+        ids += [item.client_order_id for item in page.items]
+        if (cursor := page.next_cursor) is None:
+            break
+    assert ids == found
+
+
+@pytest.mark.parametrize(
     ("wanted", "users"),
     [
         ({}, ["c", "b", "a"]),
@@ -163,7 +190,7 @@ async def test_a_foreign_cursor_is_bad_input(side: Side) -> None:
 async def test_parts_are_named_and_up_or_down(side: Side) -> None:
     """Readiness of what stands behind the service, by name."""
     parts = await side.client.parts()
-    assert {"redis", "projector", "dispatcher", "results", "workers", "scheduler"} <= set(parts)
+    assert {"redis", "projector", "dispatcher", "results", "orders", "workers", "scheduler"} <= set(parts)
     assert all(isinstance(part["up"], bool) and "detail" in part for part in parts.values())
 
 

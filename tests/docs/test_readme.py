@@ -58,7 +58,7 @@ def test_every_target_of_the_readme_exists() -> None:
     makefile = (CHECKOUT / "Makefile").read_text()
     targets = {command.split()[1] for command in commands() if command.startswith("make")}
 
-    assert targets == {"demo", "up", "check", "test", "bench"}
+    assert targets == {"demo", "up", "check", "test", "bench", "chaos"}
     assert targets <= set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
 
 

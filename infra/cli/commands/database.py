@@ -1,12 +1,10 @@
-"""`blotter migrate`: the schema."""
+"""`blotter migrate` and `blotter rebuild`: the schema, and the tables that queries read."""
 
 from __future__ import annotations
 
-from infra.cli.failures import RefusedError, UnreachableError
-from infra.cli.output import console, say
-from infra.cli.settings import local_home
-from infra.local import record
-from infra.local.settings import LocalSettings
+from infra.cli.failures import UnreachableError
+from infra.cli.modules import DATABASE, database_url, run
+from infra.cli.output import console, say, table
 
 
 def migrate() -> None:
@@ -15,15 +13,17 @@ def migrate() -> None:
 
     from infra.migrations.migrate import migrate as apply
 
-    url = LocalSettings.from_environment().database_url
-    if url is None:
-        home = local_home()
-        running = record.read(home.record) if home.supervisor() else None
-        if running is None:
-            raise RefusedError(f"No stack runs in {home.path}: set DATABASE_URL, or start one with `blotter up`.")
-        url = running.database_url
+    url = database_url()
     try:
         applied = apply(url)
     except OperationalError as error:
         raise UnreachableError(f"The database does not answer: {error.orig} Correct DATABASE_URL.") from None
     say(console(), f"Applied {', '.join(applied)}." if applied else "The schema is up to date.")
+
+
+def rebuild() -> None:
+    """Drop the tables that queries read and make them anew from the log, while the system runs."""
+    done = run("services.status.rebuild", DATABASE)
+    to = console()
+    say(to, f"Rebuilt as of position {done['position']} of the log, in {done['seconds']:.1f} s.")
+    table(to, "Tables", ["table", "rows"], sorted(done["rows"].items()))

@@ -1,17 +1,21 @@
-"""`blotter doctor`: what would keep the stack from working here."""
+"""`blotter doctor`: what would keep the stack from working here, and the repair of what it holds."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import psycopg
 import redis
+import typer
+from rich.console import Console
 
+from infra.cli import modules
 from infra.cli.client import Client
 from infra.cli.failures import CommandError
-from infra.cli.output import console, say
+from infra.cli.output import console, say, table
 from infra.cli.settings import gateway
 from infra.local import record
 from infra.local.binaries import postgres_tree, valkey_server
@@ -33,14 +37,38 @@ class Finding:
     text: str
 
 
-def doctor() -> None:
+def doctor(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Compare the log with queues and workers, and put right what differs.")
+    ] = False,
+) -> None:
     """Check this machine, the servers, the running stack and the strategies."""
     to, bad = console(), 0
     for finding in findings(LocalSettings.from_environment()):
         say(to, f"{'ok  ' if finding.good else 'BAD '} {finding.text}")
         bad += not finding.good
+    if repair:
+        _report(to, modules.run("services.executor.repair", modules.DATABASE, modules.REDIS))
     if bad:
         raise CommandError(f"{bad} of the checks failed: each line marked BAD says what to do.")
+
+
+def _report(to: Console, done: dict[str, Any]) -> None:
+    """What a repair found and did."""
+    say(to)
+    rows = [
+        ("runs that wait", done["waiting"]),
+        ("runs that a worker has", done["running"]),
+        ("runs that wait for a retry", done["retrying"]),
+        ("messages in the queues", done["queued"]),
+        ("messages removed: their run must not begin", done["removed"]),
+        ("messages sent again: Redis had lost them", done["resent"]),
+        ("runs whose turn has not come", done["unsent"]),
+        ("runs whose worker is gone", len(done["silent"])),
+    ]
+    table(to, f"Repair as of position {done['position']} of the log", ["what", "count"], rows)
+    for run in done["silent"]:
+        say(to, f"Task {run['task_id']}, attempt {run['attempt']}: {run['reason']}; the dispatcher lets it go on.")
 
 
 def findings(settings: LocalSettings) -> Iterator[Finding]:

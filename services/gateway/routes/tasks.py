@@ -12,7 +12,7 @@ from services.gateway.bodies import BatchRequest, TaskRequest
 from services.gateway.components import components
 from services.gateway.documents import acceptance_document, cancel_document, json_response, task_id_of
 from services.gateway.openapi import LOCATION, answer, problems
-from services.gateway.queries import CancelQuery, Nothing, Page, TaskQuery
+from services.gateway.queries import CancelQuery, MomentQuery, Nothing, Page, TaskQuery
 from services.gateway.submissions import Accepted
 from shared.domain.errors import NotFound
 
@@ -111,8 +111,10 @@ async def list_tasks(request: Request, query: Annotated[TaskQuery, Query()]) -> 
     response_model=answers.Task,
     responses={200: answer("The task", examples.TASK), **_READ_PROBLEMS},
 )
-async def read_task(request: Request, task_id: TaskId, _: Nothing) -> Response:
-    """Tell where one task stands. An id that no task can have is not found either."""
+async def read_task(request: Request, task_id: TaskId, query: Annotated[MomentQuery, Query()]) -> Response:
+    """Tell where one task stands, or stood. An id that no task can have is not found either."""
+    if query.as_of is not None:
+        return json_response(await components(request).past.task(task_id, query.as_of))
     return json_response(await components(request).reading.task(task_id))
 
 
@@ -134,6 +136,16 @@ async def list_steps(request: Request, task_id: TaskId, page: Page) -> Response:
 async def list_events(request: Request, task_id: TaskId, page: Page) -> Response:
     """List what happened to a task, oldest first."""
     return json_response(await components(request).reading.events(task_id, page))
+
+
+@router.get(
+    "/{task_id}/orders",
+    response_model=answers.OrderPage,
+    responses={200: answer("A page", {"items": [examples.ORDER], "next_cursor": None}), **_READ_PROBLEMS},
+)
+async def list_task_orders(request: Request, task_id: TaskId, page: Page) -> Response:
+    """List the orders of a task in the order in which they were requested."""
+    return json_response(await components(request).reading.task_orders(task_id, page))
 
 
 @router.delete(

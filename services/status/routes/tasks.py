@@ -1,11 +1,9 @@
 """Tasks, their steps and their events."""
 
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
-import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
@@ -13,6 +11,7 @@ from services.status import queries
 from services.status.cursors import TaskCursor, decode_number_cursor, decode_task_cursor, encode_task_cursor
 from services.status.filters import Page, TaskFilter
 from services.status.live_progress import STEP_PROGRESS
+from services.status.pages import json_answer, page_of
 from services.status.projector import TOPICS
 from services.status.reasons import queued_reason, retry_reason
 from services.status.resources import Resources
@@ -23,8 +22,6 @@ from shared.domain.views import TaskView
 from shared.log.event_log import task_not_found
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
-
-_T = TypeVar("_T")
 
 
 @router.get("/{task_id}")
@@ -38,7 +35,7 @@ async def get_task(request: Request, task_id: UUID) -> Response:
     step_progress = await resources.live_progress.of(view)
     if step_progress is not None:
         document["progress"][STEP_PROGRESS] = step_progress
-    return _answer(document)
+    return json_answer(document)
 
 
 @router.get("")
@@ -51,9 +48,9 @@ async def list_tasks(request: Request, wanted: Annotated[TaskFilter, Query()]) -
     def cursor(view: TaskView) -> str:
         return encode_task_cursor(TaskCursor(view.submitted_at, UUID(view.task_id)))
 
-    page, next_cursor = _page(views, wanted.limit, cursor)
+    page, next_cursor = page_of(views, wanted.limit, cursor)
     items = await run_in_threadpool(lambda: [_document(view, resources) for view in page])
-    return _answer({"items": items, "next_cursor": next_cursor})
+    return json_answer({"items": items, "next_cursor": next_cursor})
 
 
 @router.get("/{task_id}/steps")
@@ -64,8 +61,8 @@ async def list_steps(request: Request, task_id: UUID, page: Annotated[Page, Quer
     views = await resources.tables.ask(queries.steps, task_id, after=after, limit=page.limit + 1)
     if not views and await resources.tables.ask(queries.task, task_id) is None:
         raise task_not_found(task_id)
-    shown, next_cursor = _page(views, page.limit, lambda view: str(view.index))
-    return _answer({"items": [step_document(view) for view in shown], "next_cursor": next_cursor})
+    shown, next_cursor = page_of(views, page.limit, lambda view: str(view.index))
+    return json_answer({"items": [step_document(view) for view in shown], "next_cursor": next_cursor})
 
 
 @router.get("/{task_id}/events")
@@ -77,8 +74,8 @@ async def list_events(request: Request, task_id: UUID, page: Annotated[Page, Que
     known = recorded[0] if recorded else await log.latest(task_id)
     if known is None or known.event.TOPIC not in TOPICS:
         raise task_not_found(task_id)
-    shown, next_cursor = _page(recorded, page.limit, lambda each: str(each.event.originator_version))
-    return _answer({"items": [event_document(each) for each in shown], "next_cursor": next_cursor})
+    shown, next_cursor = page_of(recorded, page.limit, lambda each: str(each.event.originator_version))
+    return json_answer({"items": [event_document(each) for each in shown], "next_cursor": next_cursor})
 
 
 async def _reason(resources: Resources, view: TaskView) -> str | None:
@@ -102,13 +99,3 @@ async def _retry_reason(resources: Resources, view: TaskView) -> str | None:
 
 def _document(view: TaskView, resources: Resources, reason: str | None = None) -> dict[str, Any]:
     return task_document(view, now=datetime.now(UTC), objects=resources.objects, reason=reason)
-
-
-def _page(items: Sequence[_T], limit: int, cursor: Callable[[_T], str]) -> tuple[Sequence[_T], str | None]:
-    """Return the first `limit` items and, when there are more, the cursor of the last of them."""
-    page = items[:limit]
-    return page, cursor(page[-1]) if len(items) > limit else None
-
-
-def _answer(document: dict[str, Any]) -> Response:
-    return Response(msgspec.json.encode(document), media_type="application/json")

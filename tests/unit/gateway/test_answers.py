@@ -14,7 +14,7 @@ from services.gateway.app import create_app
 from services.gateway.settings import GatewaySettings
 from shared.documents import step_document, task_document
 from shared.domain.phases import Phase
-from shared.domain.views import ErrorView, ProgressView, StepView, TaskView, step_views, task_view
+from shared.domain.views import ErrorView, OrderView, ProgressView, StepView, TaskView, step_views, task_view
 from shared.objects import MemoryObjectStore
 from tests.builders import NOW, in_phase
 
@@ -35,6 +35,7 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
     [
         (answers.Task, TaskView, {"reason", "result_expired", "result_error"}),
         (answers.Step, StepView, set()),
+        (answers.Order, OrderView, set()),
         (answers.Progress, ProgressView, {"step_progress"}),
         (answers.TaskError, ErrorView, set()),
     ],
@@ -63,6 +64,7 @@ def test_a_task_in_any_phase_fits_its_model(phase: Phase) -> None:
         (answers.CancelAnswer, examples.CANCELLING),
         (answers.Task, examples.TASK),
         (answers.Step, examples.STEP),
+        (answers.Order, examples.ORDER),
         (answers.EventRecord, examples.EVENT),
         (answers.StrategyAnswer, examples.STRATEGY),
         (answers.BrokenAnswer, examples.BROKEN),

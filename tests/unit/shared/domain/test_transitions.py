@@ -13,6 +13,7 @@ from shared.domain import execution_events as happened
 from shared.domain.errors import Refused
 from shared.domain.events import EVENTS, Event
 from shared.domain.execution import WorkflowExecution, fold
+from shared.domain.orders import OrderState
 from shared.domain.outputs import Output
 from shared.domain.phases import TRANSITIONS, Phase
 from shared.domain.views import step_views, task_view
@@ -34,6 +35,22 @@ def _succeed(run: WorkflowExecution) -> None:
     run.succeed(stamp(9), **_attempt(run), result=Output())
 
 
+def _accept(run: WorkflowExecution) -> None:
+    """Settle the open order: as the attempt at work, or from outside when none is."""
+    if run.phase.at_work:
+        run.settle_order(stamp(9), **_attempt(run), client_order_id=ORDER, outcome=outcome())
+    else:
+        run.resolve_order(stamp(9), client_order_id=ORDER, outcome=outcome())
+
+
+def _refuse(run: WorkflowExecution) -> None:
+    """Settle the open order with a refusal: as the attempt at work, or from outside when none is."""
+    if run.phase.at_work:
+        run.reject_order(stamp(9), **_attempt(run), client_order_id=ORDER, reason="no money")
+    else:
+        run.resolve_order(stamp(9), client_order_id=ORDER, outcome=None, reason="no money")
+
+
 COMMANDS: dict[type[Event], Callable[[WorkflowExecution], None]] = {
     happened.AttemptStarted: lambda run: run.claim(stamp(9), attempt=run.attempts + 1, worker=WORKER),
     happened.StepCompleted: lambda run: run.complete_step(stamp(9), **_attempt(run), **STEP, output=Output()),
@@ -47,12 +64,8 @@ COMMANDS: dict[type[Event], Callable[[WorkflowExecution], None]] = {
     happened.OrderRequested: lambda run: run.request_order(
         stamp(9), **_attempt(run), client_order_id="o-2", step="load", symbol=None, order=order()
     ),
-    happened.OrderPlaced: lambda run: run.settle_order(
-        stamp(9), **_attempt(run), client_order_id=ORDER, outcome=outcome()
-    ),
-    happened.OrderRejected: lambda run: run.reject_order(
-        stamp(9), **_attempt(run), client_order_id=ORDER, reason="no money"
-    ),
+    happened.OrderPlaced: _accept,
+    happened.OrderRejected: _refuse,
     happened.OrderAmbiguous: lambda run: run.doubt_order(
         stamp(9), **_attempt(run), client_order_id=ORDER, reason="no answer"
     ),
@@ -116,11 +129,48 @@ def test_a_command_moves_along_the_table_or_is_refused(event: type[Event], phase
 
 
 def test_an_ended_run_stays_as_it_is() -> None:
-    """No row of the table leads out of an end, and each end is reached by some row."""
-    starts = {phase for moves in TRANSITIONS.values() for phase in moves}
-    ends = {phase for moves in TRANSITIONS.values() for phase in moves.values()}
-    assert {phase for phase in Phase if phase.ended} == ends - starts
-    assert ends | {Phase.WAITING} == set(Phase)
+    """No row of the table leads out of an end, only an order is settled after it, and some row reaches each end."""
+    moves = [(event, before, after) for event, row in TRANSITIONS.items() for before, after in row.items()]
+    out_of_an_end = {(event, after) for event, before, after in moves if before.ended}
+    ended = {phase for phase in Phase if phase.ended}
+    assert out_of_an_end == {(event, end) for event in (happened.OrderPlaced, happened.OrderRejected) for end in ended}
+    reached = {after for _, before, after in moves if before is not after}
+    assert reached | {Phase.WAITING} == set(Phase)
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if not phase.at_work])
+def test_an_order_settled_after_the_end_changes_the_ledger_and_nothing_else(phase: Phase) -> None:
+    """The run ended when it ended; its partial result shows the ledger's final truth."""
+    run = standing(phase)
+    before = task_view(run)
+    COMMANDS[happened.OrderPlaced](run)
+    after = task_view(run)
+    assert run.orders[ORDER].state is OrderState.PLACED
+    assert (after.finished_at, after.duration_seconds, after.state) == (
+        before.finished_at,
+        before.duration_seconds,
+        before.state,
+    )
+    assert after.partial_result is None or [order["state"] for order in after.partial_result["orders"]] == ["placed"]
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_an_outcome_is_never_replaced_from_outside(phase: Phase) -> None:
+    """What is settled stays settled, and the attempt at work settles its own orders."""
+    run = standing(phase)
+    COMMANDS[happened.OrderPlaced](run)
+    run.collect_events()
+    with pytest.raises(Refused):
+        run.resolve_order(stamp(9), client_order_id=ORDER, outcome=None, reason="no money")
+    assert run.collect_events() == []
+    assert run.orders[ORDER].state is OrderState.PLACED
+
+
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.CANCELLING])
+def test_an_order_of_an_attempt_at_work_is_not_settled_from_outside(phase: Phase) -> None:
+    """Its worker is about to hear from the venue itself."""
+    with pytest.raises(Refused):
+        standing(phase).resolve_order(stamp(9), client_order_id=ORDER, outcome=outcome())
 
 
 def seen(run: WorkflowExecution | None) -> Any:

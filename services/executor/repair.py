@@ -1,0 +1,227 @@
+"""The reconciler by hand: `python -m services.executor.repair`, for `blotter doctor --repair`.
+
+It compares the log with queues and heartbeats by the dispatcher's own rules, sends again what Redis has lost, removes
+what must not run, and says what it did. It takes no lock and may run beside a dispatcher, or without one: a pointer
+that comes twice is harmless, and what it removes nobody would be let run.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+import kombu.exceptions
+import msgspec
+import redis
+import sqlalchemy as sa
+
+from services.executor.app import create_app
+from services.executor.dispatching import DISPATCHER, Dispatcher, Store
+from services.executor.live_runs import LiveRun, LiveRuns, RunState
+from services.executor.pointers import CelerySender, Sender, message_id
+from services.executor.queues import CONSUMED, RUN
+from services.executor.reconciler import RedisScout, Scout
+from services.executor.reconciling import Lost, Sighting, Watch
+from services.executor.settings import ExecutorSettings
+from services.executor.stamps import utc_now
+from services.executor.store import LiveRunStore
+from shared.heartbeats import INTERVAL, TTL
+from shared.log.event_log import EventLog
+from shared.logging import configure_logging
+from shared.routing import MAINTENANCE
+
+SPEAK = INTERVAL * 1.5
+"""Within this time each living worker has said once more what it has in hand."""
+PAGE = 500
+
+
+class RepairError(Exception):
+    """Nothing was changed; the text says what to do."""
+
+
+class Silent(msgspec.Struct, frozen=True, kw_only=True):
+    """A running attempt that no worker holds; the dispatcher lets it go on elsewhere, this only tells of it."""
+
+    task_id: UUID
+    attempt: int
+    worker: str | None
+    reason: str
+
+
+class Repaired(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found at a position of the log, and what was done.
+
+    `queued` messages waited in the queues, of which `removed` must not run; `resent` waiting runs had no pointer any
+    more; `unsent` ones wait for their turn, which is the dispatcher's to give.
+    """
+
+    position: int
+    waiting: int
+    running: int
+    retrying: int
+    queued: int
+    removed: int
+    resent: int
+    unsent: int
+    silent: tuple[Silent, ...]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as it lies in a queue; `raw` is how Redis knows it."""
+
+    queue: str
+    raw: bytes
+    id: str
+    task: str
+
+
+class Repair:
+    """One repair, of five seconds. `pause` lets time pass between its looks."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        store: Store,
+        client: redis.Redis,
+        scout: Scout,
+        sender: Sender,
+        *,
+        now: Callable[[], datetime],
+        pause: Callable[[timedelta], object],
+    ) -> None:
+        self._log = log
+        self._store = store
+        self._redis = client
+        self._scout = scout
+        self._sender = sender
+        self._now = now
+        self._pause = pause
+
+    def run(self) -> Repaired:
+        """Look, look again and repair. Raises RepairError when Redis is away, or wiped in between."""
+        watch = Watch()
+        sighting, (_, runs) = self._look(watch), self._live_runs()
+        watch.lost_pointers(sighting, runs, self._now())
+        for duration in (TTL, SPEAK):  # what no living worker speaks of counts only after a heartbeat's life, and twice
+            watch.lost_runs(sighting, runs, self._now())
+            self._pause(duration)
+            messages = list(self._messages())  # before the log: what that says then is not older than they are
+            sighting, (position, runs) = self._look(watch), self._live_runs()
+        lost = watch.lost_pointers(sighting, runs, self._now())
+        silent = watch.lost_runs(sighting, runs, self._now())
+        removed = self._remove(messages, runs)
+        for run in lost:
+            self._sender.send(run)
+        return Repaired(
+            position=position,
+            waiting=_count(runs, RunState.WAITING),
+            running=_count(runs, RunState.RUNNING),
+            retrying=_count(runs, RunState.RETRYING),
+            queued=len(messages),
+            removed=removed,
+            resent=len(lost),
+            unsent=sum(run.state is RunState.WAITING and run.sent_at is None for run in runs),
+            silent=tuple(_silent(each) for each in silent),
+        )
+
+    def _look(self, watch: Watch) -> Sighting:
+        sighting = self._scout.look()
+        if sighting is None:
+            raise RepairError("Redis does not answer: start it, or correct REDIS_URL.")
+        if watch.is_new_generation(sighting):
+            raise RepairError("Redis lost what it held just now: the dispatcher sends it again. Repair once more then.")
+        return sighting
+
+    def _live_runs(self) -> tuple[int, list[LiveRun]]:
+        """Return the runs that are live by the log itself: the dispatcher's table, and what came after it."""
+        position, stored = self._store.load()
+        runs = LiveRuns(stored, window=1)
+        while page := self._log.read(position, limit=PAGE, topics=Dispatcher.topics):
+            for recorded in page:
+                runs.apply(recorded.position, recorded.event)
+            position = page[-1].position
+        return position, list(runs.all())
+
+    def _messages(self) -> Iterator[Message]:
+        for queue in CONSUMED:
+            if queue == MAINTENANCE:
+                continue
+            for raw in cast(list[bytes], self._redis.lrange(queue, 0, -1)):
+                yield _message(queue, raw)
+
+    def _remove(self, messages: Sequence[Message], runs: Sequence[LiveRun]) -> int:
+        """Remove pointers to runs that have ended and to attempts that do not wait; return how many were there."""
+        wanted = {message_id(run.task_id, run.attempt) for run in runs if run.state is RunState.WAITING}
+        stale = [message for message in messages if message.task == RUN and message.id not in wanted]
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for each in stale:
+                pipeline.lrem(each.queue, 1, each.raw)  # type: ignore[arg-type]  # its stubs know text only
+            return sum(cast(list[int], pipeline.execute()))
+
+
+class _Headers(msgspec.Struct, frozen=True):
+    id: str = ""
+    task: str = ""
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    headers: _Headers = _Headers()
+
+
+def _message(queue: str, raw: bytes) -> Message:
+    """Return a message; one that is not Celery's has neither id nor task, and is left alone."""
+    try:
+        headers = msgspec.json.decode(raw, type=_Envelope).headers
+    except msgspec.DecodeError:
+        headers = _Headers()
+    return Message(queue=queue, raw=raw, id=headers.id, task=headers.task)
+
+
+def _count(runs: Sequence[LiveRun], state: RunState) -> int:
+    return sum(run.state is state for run in runs)
+
+
+def _silent(lost: Lost) -> Silent:
+    run = lost.run
+    return Silent(task_id=run.task_id, attempt=run.attempt, worker=run.worker, reason=lost.reason)
+
+
+def main() -> None:
+    """Repair, and print what was done as one line of JSON."""
+    settings = ExecutorSettings()
+    configure_logging(settings.log_format, settings.log_level)
+    try:
+        print(msgspec.json.encode(_repair(settings)).decode())
+    except RepairError as error:
+        sys.exit(str(error))
+    except (redis.RedisError, kombu.exceptions.OperationalError) as error:
+        sys.exit(f"Redis does not answer ({error}): start it, or correct REDIS_URL. Then repair once more.")
+    except sa.exc.DBAPIError as error:
+        reason = str(error.orig).partition("\n")[0]
+        sys.exit(f"The database does not answer ({reason}): start it, or correct DATABASE_URL.")
+
+
+def _repair(settings: ExecutorSettings) -> Repaired:
+    client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=1)
+    client.ping()
+    engine = sa.create_engine(settings.sqlalchemy_url, connect_args={"connect_timeout": 5})
+    store = LiveRunStore(engine, DISPATCHER)
+    store.load()  # before the log is opened, which waits for a database that is away
+    pause = threading.Event()
+    with EventLog(settings.database_url) as log:
+        repair = Repair(
+            log,
+            store,
+            client,
+            RedisScout(client),
+            CelerySender(create_app(settings)),
+            now=utc_now,
+            pause=lambda duration: pause.wait(duration.total_seconds()),
+        )
+        return repair.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""The resolver: settles every order that no attempt is left to settle, by asking the venue; it sends nothing.
+
+It follows the log and remembers what is open in a table of its own, committed together with its position. An answer
+goes into the log at the version that was read: an attempt that has started meanwhile wins, and settles it itself.
+"Not found" is no proof that an order will not arrive yet, so it asks again, for a bounded time (DESIGN "Orders").
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from services.executor.open_orders import OpenOrder, OpenOrders
+from services.executor.placing import outcome_of
+from shared.domain import execution_events as happened
+from shared.domain.errors import Refused, VersionConflict
+from shared.domain.events import Stamp
+from shared.domain.execution import WorkflowExecution
+from shared.domain.orders import OrderState
+from shared.errors import PermanentError
+from shared.log.event_log import EventLog, Recorded
+from shared.trading.broker import Broker, OrderReport, VenueUnavailable
+
+RESOLVER = "executor.orders"
+VENUE_PAUSE = timedelta(seconds=5)
+"""How long a venue that did not answer is left alone, unless it says itself how long."""
+
+logger = structlog.get_logger()
+
+
+class Store(Protocol):
+    """Where open orders outlast the process; `services.executor.open_order_store` keeps them in PostgreSQL."""
+
+    def load(self) -> tuple[int, list[OpenOrder]]:
+        """Return the position processed so far and the orders that were open then."""
+
+    def commit(self, position: int | None, changed: Sequence[OpenOrder], settled: Sequence[str]) -> None:
+        """Write what changed and move to `position` unless it is None, all or nothing."""
+
+
+class Resolver:
+    """The handler that a `Follower` feeds. It asks one question a tick, so that it can be stopped in between."""
+
+    name = RESOLVER
+    topics: Sequence[str] = (
+        happened.AttemptStarted.TOPIC,
+        happened.OrderRequested.TOPIC,
+        happened.OrderPlaced.TOPIC,
+        happened.OrderRejected.TOPIC,
+        happened.RetryScheduled.TOPIC,
+        happened.WorkerLost.TOPIC,
+        happened.Cancelled.TOPIC,
+        happened.Succeeded.TOPIC,
+        happened.Failed.TOPIC,
+    )
+
+    def __init__(
+        self,
+        log: EventLog,
+        store: Store,
+        broker: Callable[[], Broker],
+        *,
+        patience: timedelta,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._log = log
+        self._store = store
+        self._open_broker = broker
+        self._patience = patience
+        self._now = now
+        self._orders = OpenOrders(patience=patience)
+        self._quiet_until: datetime | None = None
+
+    def start(self) -> int:
+        """Load the open orders as they were at the last commit."""
+        position, orders = self._store.load()
+        self._orders = OpenOrders(orders, patience=self._patience)
+        return position
+
+    def process(self, batch: Sequence[Recorded]) -> None:
+        """Take in a batch and commit."""
+        for recorded in batch:
+            self._orders.apply(recorded.event)
+        self._store.commit(batch[-1].position, *self._orders.changes())
+
+    def tick(self) -> timedelta | None:
+        """Ask for the order that is due first; return the time until another is."""
+        now = self._now()
+        if self._quiet_until is None or now >= self._quiet_until:
+            self._quiet_until = None
+            if (order := self._orders.next(now)) is not None:
+                self._look_into(order)
+                self._store.commit(None, *self._orders.changes())
+        ask_at = self._orders.next_ask_at()
+        return None if ask_at is None else max(ask_at, self._quiet_until or ask_at) - self._now()
+
+    def _look_into(self, order: OpenOrder) -> None:
+        execution = self._log.execution(order.task_id)
+        if execution.phase.at_work or not execution.orders[order.client_order_id].is_open:
+            # An event that is still on its way here says what comes next.
+            self._orders.leave(order)
+            return
+        try:
+            report = self._open_broker().find(order.client_order_id)
+        except VenueUnavailable as error:
+            self._quiet_until = self._now() + (error.retry_after or VENUE_PAUSE)
+            self._wait(order, str(error))
+        except PermanentError as error:
+            self._wait(order, str(error))
+        else:
+            if report is None:
+                self._wait(order, "The venue does not know it, which is no proof that it will not arrive.")
+            else:
+                self._settle(order, execution, report)
+
+    def _wait(self, order: OpenOrder, reason: str) -> None:
+        fields = {"task_id": str(order.task_id), "client_order_id": order.client_order_id, "reason": reason}
+        if self._orders.asked_in_vain(order, self._now()):
+            logger.info("order.unsettled", asks=order.asks, **fields)
+        else:
+            logger.error("order.given_up", asks=order.asks, action="look at the venue's own book", **fields)
+
+    def _settle(self, order: OpenOrder, execution: WorkflowExecution, report: OrderReport) -> None:
+        stamp = Stamp(at=self._now(), actor=self.name, trace=execution.submitted.trace)
+        rejected = report.state is OrderState.REJECTED
+        try:
+            execution.resolve_order(
+                stamp,
+                client_order_id=order.client_order_id,
+                outcome=None if rejected else outcome_of(report),
+                reason=report.reason or "The venue gave no reason.",
+            )
+            self._log.save_execution(execution)
+        except (VersionConflict, Refused) as refusal:
+            self._wait(order, str(refusal))
+            return
+        self._orders.settle(order.client_order_id)
+        logger.warning("order.resolved", client_order_id=order.client_order_id, state=str(report.state))
