@@ -14,7 +14,7 @@ from shared.log.positions import AlreadyProcessed
 
 
 class MemoryStore:
-    """What a `LiveRunStore` keeps, as long as this object lives."""
+    """What the store of live runs keeps, as long as this object lives."""
 
     def __init__(self) -> None:
         self.position = 0
@@ -35,7 +35,7 @@ class MemoryStore:
 
 
 class MemoryOrderStore:
-    """What an `OpenOrderStore` keeps, as long as this object lives."""
+    """What the store of open orders keeps, as long as this object lives."""
 
     def __init__(self) -> None:
         self.position = 0

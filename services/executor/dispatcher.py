@@ -13,14 +13,13 @@ from services.executor.app import create_app
 from services.executor.catalogue import publish
 from services.executor.dispatching import Dispatcher
 from services.executor.final_results import FinalResults
-from services.executor.open_order_store import OpenOrderStore
 from services.executor.pointers import CelerySender
 from services.executor.process import broker
 from services.executor.reconciler import RedisScout
 from services.executor.resolver import Resolver
 from services.executor.settings import ExecutorSettings
 from services.executor.stamps import utc_now
-from services.executor.store import LiveRunStore
+from services.executor.store import live_run_store, open_order_store
 from shared.domain.events import Stamp
 from shared.log.event_log import EventLog
 from shared.log.follower import Follower
@@ -47,7 +46,7 @@ def main() -> None:
     publish(load_strategies(settings.strategies), log, Stamp(at=utc_now(), actor=Dispatcher.name))
     dispatcher = Dispatcher(
         log,
-        LiveRunStore(engine, Dispatcher.name),
+        live_run_store(engine, Dispatcher.name),
         CelerySender(create_app(settings)),
         RedisScout(redis.Redis.from_url(settings.redis_url, socket_timeout=1, socket_connect_timeout=1)),
         window=settings.window,
@@ -63,7 +62,7 @@ def main() -> None:
     )
     resolver = Resolver(
         log,
-        OpenOrderStore(engine, Resolver.name),
+        open_order_store(engine, Resolver.name),
         broker,
         patience=timedelta(seconds=settings.order_patience_seconds),
         now=utc_now,

@@ -30,7 +30,7 @@ logger = structlog.get_logger()
 
 
 class Store(Protocol):
-    """Where open orders outlast the process; `services.executor.open_order_store` keeps them in PostgreSQL."""
+    """Where open orders outlast the process; `services.executor.store` keeps them in PostgreSQL."""
 
     def load(self) -> tuple[int, list[OpenOrder]]:
         """Return the position processed so far and the orders that were open then."""

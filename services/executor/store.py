@@ -1,55 +1,77 @@
-"""The live runs in PostgreSQL, written in the transaction that moves the dispatcher's position."""
+"""What a follower keeps in memory, in PostgreSQL too: written in the transaction that moves its position."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.dialects.postgresql import UUID as PGUUID
 
 from services.executor.live_runs import LiveRun
-from services.executor.tables import live_runs, positions
+from services.executor.open_orders import OpenOrder
+from services.executor.tables import live_runs, open_orders, positions
 from shared.log.positions import advance, read_position
 
-
-def _upsert() -> sa.Executable:
-    row = insert(live_runs)
-    fields = {column.name: row.excluded[column.name] for column in live_runs.columns if not column.primary_key}
-    return row.on_conflict_do_update(index_elements=[live_runs.c.task_id], set_=fields)
+Row = TypeVar("Row", bound=msgspec.Struct)
+Key = TypeVar("Key", bound=Hashable)
 
 
-UPSERT = _upsert()
-DELETE = sa.delete(live_runs).where(
-    live_runs.c.task_id == sa.any_(sa.bindparam("ended", type_=ARRAY(PGUUID(as_uuid=True))))
-)
+class RowStore(Generic[Row, Key]):
+    """Reads and writes the rows of one follower: a struct whose fields are the columns of `table`."""
 
-
-class LiveRunStore:
-    """Reads and writes the live runs of one follower."""
-
-    def __init__(self, engine: sa.Engine, follower: str) -> None:
+    def __init__(self, engine: sa.Engine, follower: str, table: sa.Table, row: type[Row]) -> None:
         self._engine = engine
         self._follower = follower
+        self._row = row
+        self._select = sa.select(table)
+        (key,) = table.primary_key
+        upsert = insert(table)
+        fields = {column.name: upsert.excluded[column.name] for column in table.columns if not column.primary_key}
+        self._upsert = upsert.on_conflict_do_update(index_elements=[key], set_=fields)
+        self._delete = sa.delete(table).where(key == sa.any_(sa.bindparam("gone", type_=ARRAY(key.type))))
 
-    def load(self) -> tuple[int, list[LiveRun]]:
-        """Return the position processed so far and the runs that were live then."""
+    def load(self) -> tuple[int, list[Row]]:
+        """Return the position processed so far and the rows as they were then."""
         with self._engine.connect() as connection:
             position = read_position(connection, positions, self._follower)
-            rows = connection.execute(sa.select(live_runs)).mappings().all()
-        return position, [msgspec.convert({str(name): value for name, value in row.items()}, LiveRun) for row in rows]
+            rows = connection.execute(self._select).mappings().all()
+        return position, [msgspec.convert({str(name): value for name, value in row.items()}, self._row) for row in rows]
 
-    def commit(self, position: int | None, changed: Sequence[LiveRun], ended: Sequence[UUID]) -> None:
+    def commit(self, position: int | None, changed: Sequence[Row], gone: Sequence[Key]) -> None:
         """Write what changed and move to `position` unless it is None, all or nothing; raises AlreadyProcessed."""
+        if position is None and not changed and not gone:
+            return
         with self._engine.begin() as connection:
             if position is not None:
                 advance(connection, positions, self._follower, position)
             if changed:
-                connection.execute(UPSERT, [_row(run) for run in changed])
-            if ended:
-                connection.execute(DELETE, {"ended": list(ended)})
+                connection.execute(self._upsert, [_columns(row) for row in changed])
+            if gone:
+                connection.execute(self._delete, {"gone": list(gone)})
 
 
-def _row(run: LiveRun) -> dict[str, object]:
-    fields = {"symbols": list(run.symbols), "level": str(run.level), "state": str(run.state)}
-    return msgspec.structs.asdict(run) | fields
+def live_run_store(engine: sa.Engine, follower: str) -> RowStore[LiveRun, UUID]:
+    """Return the dispatcher's live runs."""
+    return RowStore(engine, follower, live_runs, LiveRun)
+
+
+def open_order_store(engine: sa.Engine, follower: str) -> RowStore[OpenOrder, str]:
+    """Return the resolver's open orders."""
+    return RowStore(engine, follower, open_orders, OpenOrder)
+
+
+def _columns(row: msgspec.Struct) -> dict[str, Any]:
+    """Return a row as psycopg takes it: lists for arrays, plain text for the members of closed sets."""
+    return {name: _column(value) for name, value in msgspec.structs.asdict(row).items()}
+
+
+def _column(value: Any) -> Any:
+    match value:
+        case tuple():
+            return list(value)
+        case StrEnum():
+            return str(value)
+        case _:
+            return value

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import sqlalchemy as sa
 
-from services.executor.open_order_store import OpenOrderStore
 from services.executor.open_orders import OpenOrder
 from services.executor.resolver import RESOLVER, Store
+from services.executor.store import open_order_store
 from shared.log.positions import AlreadyProcessed
 from shared.settings import sqlalchemy_url
 from tests.builders import NOW, submitted
@@ -25,7 +25,7 @@ def reopen(request: pytest.FixtureRequest) -> Iterator[Reopen]:
         yield lambda: store
         return
     engine = sa.create_engine(sqlalchemy_url(request.getfixturevalue("migrated_database_url")))
-    yield lambda: OpenOrderStore(engine, RESOLVER)
+    yield lambda: open_order_store(engine, RESOLVER)
     engine.dispose()
 
 

@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from services.executor.open_order_store import OpenOrderStore
 from services.executor.resolver import RESOLVER, Resolver
 from services.executor.stamps import utc_now
+from services.executor.store import open_order_store
 from services.executor.tables import open_orders
 from shared.alpaca import connect
 from shared.domain.execution import WorkflowExecution
@@ -59,7 +59,7 @@ def test_an_order_of_a_run_that_has_ended_is_settled(log: EventLog, venue: Venue
     log.save_execution(run)
     with connect(venue.url, KEY) as client:
         broker = AlpacaBroker(client)
-        store = OpenOrderStore(engine, RESOLVER)
+        store = open_order_store(engine, RESOLVER)
         resolver = Resolver(log, store, lambda: broker, patience=timedelta(days=9999), now=utc_now)
         stop = threading.Event()
         thread = threading.Thread(target=Follower(log, migrated_database_url, resolver).run, args=(stop,))
