@@ -24,14 +24,14 @@ class MemoryStore:
         """Return what was committed."""
         return self.position, [msgspec.structs.replace(run) for run in self.rows.values()]
 
-    def commit(self, position: int | None, changed: Sequence[LiveRun], ended: Sequence[UUID]) -> None:
+    def commit(self, changed: Sequence[LiveRun], ended: Sequence[UUID], *, after: int, position: int) -> None:
         """Keep what changed."""
-        if position is not None and position <= self.position:
-            raise AlreadyProcessed(f"already at {self.position}")
+        if after != self.position:
+            raise AlreadyProcessed(f"at {self.position}, not at {after}")
         self.rows.update((run.task_id, msgspec.structs.replace(run)) for run in changed)
         for task_id in ended:
             self.rows.pop(task_id, None)
-        self.position = position or self.position
+        self.position = position
 
 
 class MemoryOrderStore:
@@ -45,11 +45,11 @@ class MemoryOrderStore:
         """Return what was committed."""
         return self.position, [msgspec.structs.replace(order) for order in self.rows.values()]
 
-    def commit(self, position: int | None, changed: Sequence[OpenOrder], settled: Sequence[str]) -> None:
+    def commit(self, changed: Sequence[OpenOrder], settled: Sequence[str], *, after: int, position: int) -> None:
         """Keep what changed."""
-        if position is not None and position <= self.position:
-            raise AlreadyProcessed(f"already at {self.position}")
+        if after != self.position:
+            raise AlreadyProcessed(f"at {self.position}, not at {after}")
         self.rows.update((order.client_order_id, msgspec.structs.replace(order)) for order in changed)
         for name in settled:
             self.rows.pop(name, None)
-        self.position = position or self.position
+        self.position = position

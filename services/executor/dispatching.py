@@ -22,6 +22,7 @@ from shared.domain.errors import NotFound, Refused, VersionConflict
 from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
 from shared.log.event_log import EventLog, Recorded
+from shared.log.positions import unseen
 
 DISPATCHER = "executor.dispatcher"
 
@@ -34,8 +35,8 @@ class Store(Protocol):
     def load(self) -> tuple[int, list[LiveRun]]:
         """Return the position processed so far and the runs that were live then."""
 
-    def commit(self, position: int | None, changed: Sequence[LiveRun], ended: Sequence[UUID]) -> None:
-        """Write what changed and move to `position` unless it is None, all or nothing."""
+    def commit(self, changed: Sequence[LiveRun], ended: Sequence[UUID], *, after: int, position: int) -> None:
+        """Write what changed and move from `after` to `position`, all or nothing; raises AlreadyProcessed."""
 
 
 class Dispatcher:
@@ -74,24 +75,27 @@ class Dispatcher:
         self._runs = LiveRuns(window=window)
         self._watch = Watch()
         self._look_at = now()
+        self._position = 0
 
     def start(self) -> int:
         """Load the live runs as they were at the last commit; unsent ones are sent at the next tick."""
-        position, runs = self._store.load()
+        self._position, runs = self._store.load()
         self._runs = LiveRuns(runs, window=self._window)
         self._watch = Watch()
-        return position
+        return self._position
 
     def process(self, batch: Sequence[Recorded]) -> None:
         """Take in a batch and commit."""
-        for recorded in batch:
+        new = unseen(batch, self._position)
+        for recorded in new:
             self._runs.apply(recorded.position, recorded.event)
-        self._commit(batch[-1].position)
+        if new:
+            self._commit(new[-1].position)
 
     def tick(self) -> timedelta | None:
         """Send, let due retries fall due, look after workers and queues; return the time until more is due."""
         if not self._send():
-            self._commit(None)
+            self._commit(self._position)
         now = self._now()
         for task_id in self._runs.due(now):
             self._decide(task_id, "retry_due", lambda run, stamp: run.fall_due(stamp))
@@ -134,10 +138,11 @@ class Dispatcher:
             ),
         )
 
-    def _commit(self, position: int | None) -> None:
+    def _commit(self, position: int) -> None:
         changed, ended = self._runs.changes()
-        if changed or ended or position is not None:
-            self._store.commit(position, changed, ended)
+        if changed or ended or position != self._position:
+            self._store.commit(changed, ended, after=self._position, position=position)
+            self._position = position
 
     def _send(self) -> int:
         sent = 0

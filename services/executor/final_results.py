@@ -19,7 +19,7 @@ from shared.domain import execution_events as happened
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase, celery_state
 from shared.log.event_log import EventLog, Recorded
-from shared.log.positions import advance, read_position
+from shared.log.positions import advance, read_position, unseen
 from shared.objects import ObjectCorrupt, ObjectMissing, ObjectStore
 from shared.result_backend import FINAL, WRITE, ResultMeta, done_at, result_key, write_arguments
 
@@ -54,19 +54,25 @@ class FinalResults:
         self._write = client.register_script(WRITE)
         self._objects = objects
         self._now = now
+        self._position = 0
         self._restoration = Restoration(log, client, self._write_ends, topics=self.topics, now=now)
 
     def start(self) -> int:
         """Return the position processed so far."""
         with self._engine.connect() as connection:
-            return read_position(connection, positions, self.name)
+            self._position = read_position(connection, positions, self.name)
+        return self._position
 
     def process(self, batch: Sequence[Recorded]) -> None:
         """Write the metas of a batch in one round trip, then move the position."""
-        events = (recorded.event for recorded in batch)
+        new = unseen(batch, self._position)
+        if not new:
+            return
+        events = (recorded.event for recorded in new)
         self._write_ends([self._log.execution(e.originator_id, version=e.originator_version) for e in events])
         with self._engine.begin() as connection:
-            advance(connection, positions, self.name, batch[-1].position)
+            advance(connection, positions, self.name, after=self._position, position=new[-1].position)
+        self._position = new[-1].position
 
     def _write_ends(self, executions: Sequence[WorkflowExecution]) -> None:
         pipeline = self._redis.pipeline(transaction=False)

@@ -20,6 +20,7 @@ from shared.domain.execution import WorkflowExecution
 from shared.domain.orders import OrderState
 from shared.errors import PermanentError
 from shared.log.event_log import EventLog, Recorded
+from shared.log.positions import unseen
 from shared.trading.broker import Broker, OrderReport, VenueUnavailable
 
 RESOLVER = "executor.orders"
@@ -35,8 +36,8 @@ class Store(Protocol):
     def load(self) -> tuple[int, list[OpenOrder]]:
         """Return the position processed so far and the orders that were open then."""
 
-    def commit(self, position: int | None, changed: Sequence[OpenOrder], settled: Sequence[str]) -> None:
-        """Write what changed and move to `position` unless it is None, all or nothing."""
+    def commit(self, changed: Sequence[OpenOrder], settled: Sequence[str], *, after: int, position: int) -> None:
+        """Write what changed and move from `after` to `position`, all or nothing; raises AlreadyProcessed."""
 
 
 class Resolver:
@@ -71,18 +72,21 @@ class Resolver:
         self._now = now
         self._orders = OpenOrders(patience=patience)
         self._quiet_until: datetime | None = None
+        self._position = 0
 
     def start(self) -> int:
         """Load the open orders as they were at the last commit."""
-        position, orders = self._store.load()
+        self._position, orders = self._store.load()
         self._orders = OpenOrders(orders, patience=self._patience)
-        return position
+        return self._position
 
     def process(self, batch: Sequence[Recorded]) -> None:
         """Take in a batch and commit."""
-        for recorded in batch:
+        new = unseen(batch, self._position)
+        for recorded in new:
             self._orders.apply(recorded.event)
-        self._store.commit(batch[-1].position, *self._orders.changes())
+        if new:
+            self._commit(new[-1].position)
 
     def tick(self) -> timedelta | None:
         """Ask for the order that is due first; return the time until another is."""
@@ -91,9 +95,15 @@ class Resolver:
             self._quiet_until = None
             if (order := self._orders.next(now)) is not None:
                 self._look_into(order)
-                self._store.commit(None, *self._orders.changes())
+                self._commit(self._position)
         ask_at = self._orders.next_ask_at()
         return None if ask_at is None else max(ask_at, self._quiet_until or ask_at) - self._now()
+
+    def _commit(self, position: int) -> None:
+        changed, settled = self._orders.changes()
+        if changed or settled or position != self._position:
+            self._store.commit(changed, settled, after=self._position, position=position)
+            self._position = position
 
     def _look_into(self, order: OpenOrder) -> None:
         execution = self._log.execution(order.task_id)

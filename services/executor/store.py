@@ -39,13 +39,13 @@ class RowStore(Generic[Row, Key]):
             rows = connection.execute(self._select).mappings().all()
         return position, [msgspec.convert({str(name): value for name, value in row.items()}, self._row) for row in rows]
 
-    def commit(self, position: int | None, changed: Sequence[Row], gone: Sequence[Key]) -> None:
-        """Write what changed and move to `position` unless it is None, all or nothing; raises AlreadyProcessed."""
-        if position is None and not changed and not gone:
-            return
+    def commit(self, changed: Sequence[Row], gone: Sequence[Key], *, after: int, position: int) -> None:
+        """Write what changed and move from `after` to `position`, all or nothing.
+
+        Raises AlreadyProcessed when another replica has moved the position, and then writes nothing.
+        """
         with self._engine.begin() as connection:
-            if position is not None:
-                advance(connection, positions, self._follower, position)
+            advance(connection, positions, self._follower, after=after, position=position)
             if changed:
                 connection.execute(self._upsert, [_columns(row) for row in changed])
             if gone:

@@ -20,7 +20,7 @@ from shared.domain.execution import WorkflowExecution
 from shared.domain.views import task_view
 from shared.log.event_log import EventLog, Recorded
 from shared.log.follower import Follower
-from shared.log.positions import ASYNCHRONOUS_COMMIT, advance, read_position
+from shared.log.positions import ASYNCHRONOUS_COMMIT, advance, read_position, unseen
 from shared.log.process import run_followers
 from shared.logging import configure_logging
 from shared.telemetry import configure_tracing
@@ -50,16 +50,15 @@ class Projector:
         return self._position
 
     def process(self, batch: Sequence[Recorded]) -> None:
-        """Fold a batch and write what it changed; raises AlreadyProcessed when another replica has gone ahead."""
-        new = [recorded for recorded in batch if recorded.position > self._position]
+        """Fold a batch and write what it changed; raises AlreadyProcessed when another replica wrote as well."""
+        new = unseen(batch, self._position)
         if not new:
             return
         touched = self._folds.take_in(new)
         changed = {task_id: run.changed_steps() for task_id, run in touched.items()}
         ledger = {task_id: run.changed_orders() for task_id, run in touched.items()}
         with self._engine.begin() as connection:
-            # First, because it makes a second replica wait here until this transaction has ended.
-            advance(connection, positions, self.name, new[-1].position)
+            advance(connection, positions, self.name, after=self._position, position=new[-1].position)
             connection.execute(_UPSERT_TASKS, [_task_row(run) for run in touched.values()])
             steps = [step_row(task_id, view) for task_id, views in changed.items() for view in views]
             if steps:

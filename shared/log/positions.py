@@ -1,9 +1,12 @@
 """How far a follower has come, kept in the same transaction as what it made of the events."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
+
+from shared.log.event_log import Recorded
 
 ASYNCHRONOUS_COMMIT = "-c synchronous_commit=off"
 """A libpq option for the connections that followers write with. Should PostgreSQL lose their last commits in a crash,
@@ -22,7 +25,7 @@ def positions_table(metadata: sa.MetaData) -> sa.Table:
 
 
 class AlreadyProcessed(Exception):
-    """Another replica has gone past this position; roll back, and read the position again."""
+    """Another replica has moved this follower's position; roll back, and load what it committed."""
 
 
 def read_position(connection: sa.Connection, table: sa.Table, follower: str) -> int:
@@ -31,18 +34,34 @@ def read_position(connection: sa.Connection, table: sa.Table, follower: str) -> 
     return position or 0
 
 
+def unseen(batch: Sequence[Recorded], after: int) -> Sequence[Recorded]:
+    """Return what of `batch` stands after position `after`: what came before is passed over when it comes again."""
+    return [recorded for recorded in batch if recorded.position > after]
+
+
+@lru_cache
+def _begin(table: sa.Table) -> sa.Executable:
+    return insert(table).values(follower=sa.bindparam("name"), position=0).on_conflict_do_nothing()
+
+
 @lru_cache
 def _advance(table: sa.Table) -> sa.Executable:
-    row = insert(table).values(follower=sa.bindparam("follower"), position=sa.bindparam("position"))
-    return row.on_conflict_do_update(
-        index_elements=[table.c.follower],
-        set_={"position": row.excluded.position, "moved_at": sa.func.now()},
-        where=table.c.position < row.excluded.position,
-    ).returning(table.c.position)
+    return (
+        sa.update(table)
+        .where(table.c.follower == sa.bindparam("name"), table.c.position == sa.bindparam("after"))
+        .values(position=sa.bindparam("to"), moved_at=sa.func.now())
+        .returning(table.c.position)
+    )
 
 
-def advance(connection: sa.Connection, table: sa.Table, follower: str, position: int) -> None:
-    """Move `follower` to `position` in the caller's transaction; raises AlreadyProcessed unless that is forward."""
-    moved = connection.execute(_advance(table), {"follower": follower, "position": position}).first()
+def advance(connection: sa.Connection, table: sa.Table, follower: str, *, after: int, position: int) -> None:
+    """Move `follower` from `after` to `position`, which may be the same, in the caller's transaction.
+
+    First in a transaction, it makes a second replica wait until the transaction has ended. Raises AlreadyProcessed when
+    the follower does not stand at `after`: what its caller holds in memory is not what is committed.
+    """
+    if after == 0:
+        connection.execute(_begin(table), {"name": follower})
+    moved = connection.execute(_advance(table), {"name": follower, "after": after, "to": position}).first()
     if moved is None:
-        raise AlreadyProcessed(f"{follower} is already at or past position {position}")
+        raise AlreadyProcessed(f"{follower} does not stand at {after} any more; another replica has moved it")

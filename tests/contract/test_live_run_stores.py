@@ -55,7 +55,7 @@ def test_an_empty_store_begins_at_the_beginning(reopen: Reopen) -> None:
 def test_what_was_committed_comes_back(reopen: Reopen) -> None:
     """Every field of a run survives, a due time too."""
     waiting, retrying = a_run(), a_run(state=RunState.RETRYING, due_at=NOW, attempt=2, trace=None)
-    reopen().commit(9, [waiting, retrying], [])
+    reopen().commit([waiting, retrying], [], after=0, position=9)
 
     position, runs = reopen().load()
 
@@ -66,9 +66,9 @@ def test_what_was_committed_comes_back(reopen: Reopen) -> None:
 def test_what_was_sent_is_written_without_a_new_position(reopen: Reopen) -> None:
     """The dispatcher writes down what it sent when nothing new has happened."""
     run = a_run()
-    reopen().commit(7, [run], [])
+    reopen().commit([run], [], after=0, position=7)
     sent = a_run(task_id=run.task_id, sent_at=NOW)
-    reopen().commit(None, [sent], [])
+    reopen().commit([sent], [], after=7, position=7)
 
     assert reopen().load() == (7, [sent])
 
@@ -76,17 +76,19 @@ def test_what_was_sent_is_written_without_a_new_position(reopen: Reopen) -> None
 def test_an_ended_run_is_gone(reopen: Reopen) -> None:
     """An ended run leaves no row; ending one that never had a row is fine."""
     run = a_run()
-    reopen().commit(7, [run], [])
-    reopen().commit(8, [], [run.task_id, submitted().id])
+    reopen().commit([run], [], after=0, position=7)
+    reopen().commit([], [run.task_id, submitted().id], after=7, position=8)
 
     assert reopen().load() == (8, [])
 
 
-def test_a_position_moves_forward_only(reopen: Reopen) -> None:
-    """A replica that is behind cannot undo what another has committed, and learns of it."""
-    reopen().commit(9, [], [])
-    late = a_run()
+@pytest.mark.parametrize("position", [7, 9, 12], ids=["without a move", "to the same", "further"])
+def test_a_replica_that_is_behind_writes_nothing(reopen: Reopen, position: int) -> None:
+    """One that was paused while another led cannot bring back a run that has ended since, and learns of it."""
+    run = a_run()
+    reopen().commit([run], [], after=0, position=7)
+    reopen().commit([], [run.task_id], after=7, position=9)
 
     with pytest.raises(AlreadyProcessed):
-        reopen().commit(9, [late], [])
+        reopen().commit([run], [], after=7, position=position)
     assert reopen().load() == (9, [])

@@ -43,9 +43,9 @@ def test_an_empty_store_begins_at_the_beginning(reopen: Reopen) -> None:
 def test_what_was_committed_comes_back(reopen: Reopen) -> None:
     """Every field of an order survives, and a later commit replaces it."""
     idle, due = an_order("o-1"), an_order("o-2", asks=3, ask_at=NOW)
-    reopen().commit(9, [idle, due], [])
+    reopen().commit([idle, due], [], after=0, position=9)
     asked = an_order("o-1", task_id=idle.task_id, asks=1, ask_at=NOW)
-    reopen().commit(None, [asked], [])
+    reopen().commit([asked], [], after=9, position=9)
 
     position, orders = reopen().load()
 
@@ -55,16 +55,17 @@ def test_what_was_committed_comes_back(reopen: Reopen) -> None:
 
 def test_a_settled_order_is_gone(reopen: Reopen) -> None:
     """A settled order leaves no row; settling one that never had a row is fine."""
-    reopen().commit(7, [an_order("o-1")], [])
-    reopen().commit(8, [], ["o-1", "o-2"])
+    reopen().commit([an_order("o-1")], [], after=0, position=7)
+    reopen().commit([], ["o-1", "o-2"], after=7, position=8)
 
     assert reopen().load() == (8, [])
 
 
-def test_a_position_moves_forward_only(reopen: Reopen) -> None:
-    """A replica that is behind cannot undo what another has committed, and learns of it."""
-    reopen().commit(9, [], [])
+def test_a_replica_that_is_behind_writes_nothing(reopen: Reopen) -> None:
+    """One that was paused while another led cannot bring back an order that is settled, and learns of it."""
+    reopen().commit([an_order("o-1")], [], after=0, position=7)
+    reopen().commit([], ["o-1"], after=7, position=9)
 
     with pytest.raises(AlreadyProcessed):
-        reopen().commit(9, [an_order("o-1")], [])
+        reopen().commit([an_order("o-1")], [], after=7, position=7)
     assert reopen().load() == (9, [])
