@@ -28,7 +28,10 @@ class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker: where it runs, how many tasks it takes at once, from which queues, and what it has in hand."""
+    """One worker: where it runs, how many tasks it takes at once, from which queues, and what it has in hand.
+
+    `dead` are attempts whose child has died under them.
+    """
 
     name: str
     host: str
@@ -39,6 +42,7 @@ class WorkerHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     at: datetime
     active: tuple[ActiveRun, ...] = ()
+    dead: tuple[ActiveRun, ...] = ()
 
 
 def heartbeat_key(worker: str) -> str:

@@ -3,20 +3,28 @@
 import os
 import socket
 import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
+import psutil
 import redis
 import structlog
 from celery import bootsteps
 from celery.worker import state
 from celery.worker.consumer import Consumer
+from celery.worker.request import Request
 
 from services.executor import process
 from services.executor.queues import RUN
 from services.executor.stamps import utc_now
 from shared.heartbeats import INTERVAL, TTL, WORKERS_KEY, ActiveRun, WorkerHeartbeat, heartbeat_key
+
+LOOK_EVERY = timedelta(milliseconds=100)
+"""Time between two looks at the children."""
 
 logger = structlog.get_logger()
 
@@ -32,6 +40,8 @@ class Beacon(bootsteps.StartStopStep):
     def __init__(self, parent: Consumer, **_: Any) -> None:
         self._started_at = utc_now()
         self._thread: threading.Thread | None = None
+        self._children: dict[ActiveRun, int] = {}
+        self._dead: dict[ActiveRun, float] = {}
         self._redis = redis.Redis.from_url(process.settings().redis_url, socket_timeout=1, socket_connect_timeout=1)
 
     def start(self, parent: Consumer) -> None:
@@ -42,9 +52,29 @@ class Beacon(bootsteps.StartStopStep):
             self._thread.start()
 
     def _keep_beating(self, parent: Consumer) -> None:
-        pause = threading.Event()
-        while not pause.wait(INTERVAL.total_seconds()):
-            self._beat(parent)
+        pause, beat_at = threading.Event(), time.monotonic()
+        while not pause.wait(LOOK_EVERY.total_seconds()):
+            if self._has_lost_a_child(parent) or time.monotonic() >= beat_at:
+                beat_at = time.monotonic() + INTERVAL.total_seconds()
+                self._beat(parent)
+
+    def _has_lost_a_child(self, parent: Consumer) -> bool:
+        """Tell whether a child has died under its run since the last look, and have the pool replace it now.
+
+        Left to itself, the pool may notice it five seconds later: its own look may come before the child can be
+        waited for, and the next one is its regular one.
+        """
+        now = time.monotonic()
+        self._dead = {run: at for run, at in self._dead.items() if now - at < TTL.total_seconds()}
+        seen, self._children = self._children, dict(_children())
+        # Those of the last look too: the pool may have been faster, and have taken a dead child's run off its list.
+        known = seen | self._children
+        found = [run for run, child in known.items() if run not in self._dead and _is_dead(child)]
+        if found:
+            self._dead |= dict.fromkeys(found, now)
+            logger.error("worker.child_died", runs=[str(run.task_id) for run in found])
+            parent.hub.call_soon(parent.pool._pool.maintain_pool)  # type: ignore[attr-defined]  # unknown to its stubs
+        return bool(found)
 
     def _beat(self, parent: Consumer) -> None:
         own = process.settings()
@@ -57,7 +87,8 @@ class Beacon(bootsteps.StartStopStep):
             queues=own.queues,
             started_at=self._started_at,
             at=utc_now(),
-            active=_active_runs(),
+            active=tuple(_run(request) for request in _requests()),
+            dead=tuple(self._dead),
         )
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
@@ -68,10 +99,24 @@ class Beacon(bootsteps.StartStopStep):
             logger.warning("heartbeat.not_written", error=str(error))
 
 
-def _active_runs() -> tuple[ActiveRun, ...]:
-    """Return the attempts whose messages this worker has received and not yet acknowledged."""
-    return tuple(
-        ActiveRun(task_id=UUID(request.kwargs["task_id"]), attempt=request.kwargs["attempt"])
-        for request in tuple(state.reserved_requests)
-        if request.name == RUN
-    )
+def _requests() -> list[Request]:
+    """Return the messages that this worker has received and not yet acknowledged."""
+    return [request for request in tuple(state.reserved_requests) if request.name == RUN]
+
+
+def _run(request: Request) -> ActiveRun:
+    return ActiveRun(task_id=UUID(request.kwargs["task_id"]), attempt=request.kwargs["attempt"])
+
+
+def _children() -> Iterator[tuple[ActiveRun, int]]:
+    """Yield the attempts at work and the process that each runs in; none in a pool of threads."""
+    if process.settings().worker_pool == "prefork":
+        yield from ((_run(each), int(each.worker_pid)) for each in _requests() if each.worker_pid is not None)
+
+
+def _is_dead(child: int) -> bool:
+    """Tell whether a child has ended, without taking its exit code from the pool, which waits for it."""
+    try:
+        return psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -58,15 +58,21 @@ class Watch:
         return known is not None
 
     def lost_runs(self, sighting: Sighting, runs: Iterable[LiveRun], now: datetime) -> list[Lost]:
-        """Return the running attempts whose worker is silent, or alive and without them in two heartbeats."""
+        """Return the running attempts whose worker says that their child died, is silent, or lives without them.
+
+        The first counts at once, silence after a heartbeat's life, and the last in two heartbeats.
+        """
         self._watched_since = self._watched_since or now
         running = [run for run in runs if run.state is RunState.RUNNING]
         self._forget({(run.task_id, run.attempt) for run in running})
-        if now - self._watched_since < TTL:
-            return []
-        return [Lost(run=run, reason=reason) for run in running if (reason := self._reason(sighting, run))]
+        absence_counts = now - self._watched_since >= TTL
+        return [
+            Lost(run=run, reason=reason)
+            for run in running
+            if (reason := _death(sighting, run) or (self._absence(sighting, run) if absence_counts else None))
+        ]
 
-    def _reason(self, sighting: Sighting, run: LiveRun) -> str | None:
+    def _absence(self, sighting: Sighting, run: LiveRun) -> str | None:
         worker = sighting.workers.get(run.worker or "")
         key = (run.task_id, run.attempt)
         if worker is None:
@@ -93,3 +99,10 @@ class Watch:
         lost = [run for message, run in missing.items() if message in self._missing]
         self._missing = missing.keys() - {message_id(run.task_id, run.attempt) for run in lost}
         return lost
+
+
+def _death(sighting: Sighting, run: LiveRun) -> str | None:
+    worker = sighting.workers.get(run.worker or "")
+    if worker is None or ActiveRun(task_id=run.task_id, attempt=run.attempt) not in worker.dead:
+        return None
+    return f"its process on {run.worker} died"

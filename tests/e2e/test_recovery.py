@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from infra.local.record import ProcessState
+from shared.heartbeats import PREFIX
 from tests.e2e.stack import Stack
 from tests.projection_check import differences
 from tests.servers import open_folder
@@ -35,6 +36,12 @@ def pid_of(stack: Stack, name: str) -> int:
 def children_of_worker(stack: Stack) -> list[int]:
     """Return the pids of the worker's pool."""
     return [child.pid for child in psutil.Process(pid_of(stack, "worker")).children()]
+
+
+def heartbeat(stack: Stack) -> str:
+    """Return what the worker says of itself."""
+    (key,) = stack.redis.keys(f"{PREFIX}*")
+    return str(stack.redis.get(key))
 
 
 def begin(stack: Stack, gates: Path, *symbols: str) -> str:
@@ -70,14 +77,18 @@ def test_a_run_survives_the_death_of_its_worker(mortal: Stack, gates: Path) -> N
 
 
 def test_a_run_survives_the_death_of_its_child(mortal: Stack, gates: Path) -> None:
-    """kill -9 of the one pool process: the worker lives, and its heartbeat leaves the run out."""
+    """kill -9 of the pool's processes: the worker says so at once, and has new ones soon."""
     before = set(children_of_worker(mortal))
     task_id = begin(mortal, gates, "AAPL", "MSFT")
     assert len(before) == 2
+    until(lambda: task_id in heartbeat(mortal), seconds=5, hint="the worker does not say that it has the run")
     for child in before:
         os.kill(child, signal.SIGKILL)
 
+    until(lambda: len(children_of_worker(mortal)) == 2, seconds=5, hint="the pool is not whole")
     goes_on(mortal, gates, task_id, "MSFT")
+    (lost,) = [event for event in mortal.events(task_id) if event["type"] == "execution.worker_lost"]
+    assert lost["data"]["reason"].endswith("died")
 
 
 def test_a_stopped_worker_that_wakes_up_cannot_write_any_more(mortal: Stack, gates: Path) -> None:

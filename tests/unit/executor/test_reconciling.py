@@ -36,8 +36,15 @@ def waiting(**changes: Any) -> LiveRun:
     return running(**({"state": RunState.WAITING, "sent_at": NOW - timedelta(minutes=1), "worker": None} | changes))
 
 
-def seen(*active: LiveRun, after: float = 0, generation: str = "one", alive: bool = True, queued: Any = ()) -> Sighting:
-    """What Redis shows `after` seconds: WORKER with these runs in hand, or no worker at all."""
+def seen(
+    *active: LiveRun,
+    after: float = 0,
+    generation: str = "one",
+    alive: bool = True,
+    queued: Any = (),
+    dead: tuple[LiveRun, ...] = (),
+) -> Sighting:
+    """What Redis shows `after` seconds: WORKER with these runs in hand, some of them dead, or no worker at all."""
     beat = WorkerHeartbeat(
         name=WORKER,
         host="desk",
@@ -48,6 +55,7 @@ def seen(*active: LiveRun, after: float = 0, generation: str = "one", alive: boo
         started_at=NOW,
         at=NOW + timedelta(seconds=after),
         active=tuple(ActiveRun(task_id=run.task_id, attempt=run.attempt) for run in active),
+        dead=tuple(ActiveRun(task_id=run.task_id, attempt=run.attempt) for run in dead),
     )
     return Sighting(generation=generation, workers={WORKER: beat} if alive else {}, queued=frozenset(queued))
 
@@ -70,6 +78,14 @@ def test_a_worker_that_lists_its_run_keeps_it() -> None:
     watch, run = Watch(), running()
     assert lost(watch, seen(run), run, after=0) == []
     assert lost(watch, seen(run, after=3600), run, after=3600) == []
+
+
+def test_a_run_whose_child_died_is_lost_at_once() -> None:
+    """The worker has seen it: that needs no second look; another attempt of the run is not meant."""
+    watch, run, other = Watch(), running(), running()
+    again = running(task_id=run.task_id, attempt=2)
+    assert lost(watch, seen(run, other, dead=(run,)), run, other, after=0) == [run]
+    assert lost(watch, seen(again, dead=(run,)), again, after=0.1) == []
 
 
 def test_a_run_that_two_heartbeats_leave_out_has_lost_its_process() -> None:
