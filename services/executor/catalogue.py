@@ -15,13 +15,14 @@ def publish(registry: Registry, log: EventLog, stamp: Stamp) -> bool:
     """Append the catalogue to the log unless it says the same already; return whether it was appended."""
     for broken in registry.broken:
         logger.error("strategy.broken", file=broken.file, error=broken.error)
-    strategies = tuple(workflow.describe() for _, workflow in sorted(registry.workflows.items()))
+    strategies, retired = registry.descriptions(), registry.retired_definitions()
     while True:
         published = log.latest(CATALOGUE_ID)
-        if isinstance(published, CataloguePublished) and (published.strategies, published.broken) == (
-            strategies,
-            registry.broken,
-        ):
+        if isinstance(published, CataloguePublished) and (
+            published.strategies,
+            published.retired,
+            published.broken,
+        ) == (strategies, retired, registry.broken):
             return False
         version = published.originator_version + 1 if published else 1
         try:
@@ -34,6 +35,7 @@ def publish(registry: Registry, log: EventLog, stamp: Stamp) -> bool:
                         actor=stamp.actor,
                         append_id=stamp.append_id,
                         strategies=strategies,
+                        retired=retired,
                         broken=registry.broken,
                     )
                 ]

@@ -41,6 +41,7 @@ class LogJournal:
     ) -> None:
         self._attempt = attempt
         self._steps = {step.name: step for step in workflow.steps}
+        self._plan = {step.name: step for step in attempt.execution.submitted.steps}
         self._objects = objects
         self._on_boundary = on_boundary
         self._finish = finish
@@ -152,7 +153,9 @@ class LogJournal:
         return self._attempt.now() + delay
 
     def _max_retries(self, step: Step) -> int:
-        return step.max_retries if step.max_retries is not None else self._attempt.execution.submitted.max_retries
+        """Return the limit that was pinned when the run was submitted, not what the step says by now."""
+        own = self._plan[step.name].max_retries
+        return self._attempt.execution.submitted.max_retries if own is None else own
 
     def _record(self, step: str, symbol: str | None) -> StepRecord | None:
         return self._attempt.execution.steps.get((step, symbol))

@@ -101,11 +101,12 @@ class Runner:
             journal.succeed()
 
     def _definition(self, attempt: Attempt) -> tuple[Workflow, BaseModel]:
-        """Return the workflow that the run was submitted for and its parameters; ends the run without them."""
+        """Return the definition that the run is pinned to, and its parameters; ends the run without them."""
         submitted = attempt.execution.submitted
-        workflow = self._registry.workflows.get(submitted.strategy_id)
-        if workflow is None or workflow.definition_hash != submitted.definition_hash:
-            attempt.end_failed(_definition_failure(submitted.strategy_id, workflow))
+        workflow = self._registry.definition(submitted.strategy_id, submitted.definition_hash)
+        if workflow is None:
+            known = self._registry.knows(submitted.strategy_id)
+            attempt.end_failed(_definition_failure(submitted.strategy_id, known=known))
         try:
             return workflow, workflow.parse(submitted.parameters)
         except InvalidInput as error:
@@ -142,8 +143,9 @@ class Runner:
         )
 
 
-def _definition_failure(strategy_id: str, workflow: Workflow | None) -> Failure:
-    if workflow is None:
+def _definition_failure(strategy_id: str, *, known: bool) -> Failure:
+    """Return why a run cannot go on; `known` says that other definitions of its strategy are loaded."""
+    if not known:
         return Failure(
             type="strategy_not_loaded",
             message=f"Strategy {strategy_id!r} is not loaded on this worker; see `broken` in GET /api/strategies, "
@@ -152,7 +154,8 @@ def _definition_failure(strategy_id: str, workflow: Workflow | None) -> Failure:
         )
     return Failure(
         type="definition_changed",
-        message=f"Strategy {strategy_id!r} has changed its steps or parameters since this run was submitted; "
-        "submit it again to run the new definition.",
+        message=f"Strategy {strategy_id!r} has changed its steps or parameters since this run was submitted, and the "
+        "old definition is not loaded on this worker (see `broken` in GET /api/strategies if it should be). Keep the "
+        "old definition with retired=True until its runs have ended, or submit it again to run the new definition.",
         retryable=False,
     )

@@ -36,17 +36,24 @@ class Strategy:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """One published catalogue; `position` is where it stands in the log."""
+    """One published catalogue; `position` is where it stands in the log, `retired` the ids with old definitions."""
 
     position: int
     strategies: Mapping[str, Strategy]
     broken: tuple[BrokenStrategy, ...]
+    retired: frozenset[str] = frozenset()
 
     def strategy(self, strategy_id: str) -> Strategy:
-        """Return a strategy by its id; raises NotFound, naming those with similar ids."""
+        """Return a strategy by its id; raises NotFound, naming those with similar ids, or saying that it is retired."""
         try:
             return self.strategies[strategy_id]
         except KeyError:
+            if strategy_id in self.retired:
+                raise NotFound(
+                    "strategy",
+                    f"Strategy {strategy_id} is retired, without a definition for new runs; unfinished ones go on. "
+                    "See GET /api/strategies for what there is, and what is broken.",
+                ) from None
             near = difflib.get_close_matches(strategy_id, self.strategies, n=3)
             hint = f"Did you mean {' or '.join(near)}?" if near else "See GET /api/strategies for what there is."
             raise NotFound("strategy", f"There is no strategy {strategy_id}. {hint}") from None
@@ -64,7 +71,12 @@ def snapshot(recorded: Recorded) -> Snapshot:
             broken.append(BrokenStrategy(file=description.strategy_id, error=str(error)))
         else:
             strategies[description.strategy_id] = Strategy(description=description, check=check)
-    return Snapshot(position=recorded.position, strategies=strategies, broken=tuple(broken))
+    return Snapshot(
+        position=recorded.position,
+        strategies=strategies,
+        broken=tuple(broken),
+        retired=frozenset(definition.strategy_id for definition in published.retired),
+    )
 
 
 class Catalogue:

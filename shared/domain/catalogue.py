@@ -59,6 +59,13 @@ class StrategyDescription(msgspec.Struct, frozen=True, kw_only=True):
     retry_delay_seconds: float = 1.0
 
 
+class RetiredDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """An old definition that takes no new runs, and by which the unfinished ones that are pinned to it go on."""
+
+    strategy_id: str
+    definition_hash: str
+
+
 class BrokenStrategy(msgspec.Struct, frozen=True, kw_only=True):
     """A strategy file or module that could not be loaded, and why."""
 

@@ -3,7 +3,7 @@
 from typing import ClassVar
 from uuid import UUID
 
-from shared.domain.catalogue import BrokenStrategy, StrategyDescription
+from shared.domain.catalogue import BrokenStrategy, RetiredDefinition, StrategyDescription
 from shared.domain.events import EVENTS, Event
 
 CATALOGUE_ID = UUID("6f0c4a0e-5f5d-5b0a-9d0b-0b6a7c1f2e30")
@@ -18,3 +18,4 @@ class CataloguePublished(Event, frozen=True, kw_only=True):
 
     strategies: tuple[StrategyDescription, ...]
     broken: tuple[BrokenStrategy, ...] = ()
+    retired: tuple[RetiredDefinition, ...] = ()

@@ -43,9 +43,10 @@ def run(
 ) -> Outcome:
     """Run `workflow` for `symbols` and return what came of it; an error of a step is in the outcome, not raised.
 
-    It is the executor's engine, retries and storage of outputs. Retries are not waited for (see `Outcome.retries`), and
-    `timeout` is not enforced. `as_of` (a day, or an aware time) is what `ctx.now()` says, and no bar after that day is
-    seen. Raises DeclarationError for a workflow that cannot run and InvalidInput for parameters that do not fit it.
+    It is the executor's engine, retries and storage of outputs; a retired definition runs like any other. Retries are
+    not waited for (see `Outcome.retries`), and `timeout` is not enforced. `as_of` (a day, or an aware time) is what
+    `ctx.now()` says, and no bar after that day is seen. Raises DeclarationError for a workflow that cannot run and
+    InvalidInput for parameters that do not fit it.
     """
     workflow.check()
     store = MemoryObjectStore()

@@ -9,10 +9,6 @@ from pydantic_core import to_json
 
 from shared.domain.errors import FieldError, InvalidInput
 
-_ANNOTATIONS = {"title", "description", "examples"}
-_VALUES = {"default", "const", "enum"}
-_MAPS = {"properties", "$defs", "patternProperties", "dependentSchemas"}
-
 
 class NoParameters(BaseModel):
     """The parameters of a strategy that has none."""
@@ -56,22 +52,6 @@ def parse(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
         named = "; ".join(f"{field}: {message}" for field, message in errors)
         raise InvalidInput(f"The parameters do not fit the strategy. {named}", errors)
     return parsed
-
-
-def essence(node: Any, *, names: bool = False) -> Any:
-    """Return a JSON Schema without its titles, descriptions and examples.
-
-    With `names`, the keys of `node` are names of fields, which may well be called "title".
-    """
-    if isinstance(node, list):
-        return [essence(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    kept = node.items() if names else ((key, value) for key, value in node.items() if key not in _ANNOTATIONS)
-    return {
-        key: value if key in _VALUES and not names else essence(value, names=key in _MAPS and not names)
-        for key, value in kept
-    }
 
 
 def _allows_extras(model: type[BaseModel]) -> bool:

@@ -3,15 +3,18 @@
 import sys
 import traceback
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
-from shared.domain.catalogue import BrokenStrategy, StrategyDescription
+from shared.domain.catalogue import BrokenStrategy, RetiredDefinition, StrategyDescription
 from shared.workflow.folders import load_file, strategy_files
 from shared.workflow.workflow import Workflow
+
+Key = TypeVar("Key", bound=Hashable)
 
 ENTRY_POINTS = "blotter.strategies"
 """The group of entry points under which an installed package offers a module or a workflow."""
@@ -24,14 +27,39 @@ NO_WORKFLOW = (
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """What was found: workflows by strategy id, and what could not be loaded, each with its reason."""
+    """What was found: workflows by strategy id, and what could not be loaded, each with its reason.
+
+    `workflows` takes new runs; `retired` holds old definitions, by which unfinished runs go on.
+    """
 
     workflows: dict[str, Workflow]
     broken: tuple[BrokenStrategy, ...]
+    retired: tuple[Workflow, ...] = ()
+
+    def definition(self, strategy_id: str, definition_hash: str) -> Workflow | None:
+        """Return the definition that a run is pinned to, be it current or retired; None if it is not loaded."""
+        for workflow in self._definitions(strategy_id):
+            if workflow.definition_hash == definition_hash:
+                return workflow
+        return None
+
+    def knows(self, strategy_id: str) -> bool:
+        """Tell whether any definition of the strategy is loaded."""
+        return any(self._definitions(strategy_id))
 
     def descriptions(self) -> tuple[StrategyDescription, ...]:
         """Return what others may know of the strategies, by id."""
         return tuple(self.workflows[name].describe() for name in sorted(self.workflows))
+
+    def retired_definitions(self) -> tuple[RetiredDefinition, ...]:
+        """Return what others may know of the retired definitions, by id and hash."""
+        pairs = sorted((workflow.name, workflow.definition_hash) for workflow in self.retired)
+        return tuple(RetiredDefinition(strategy_id=name, definition_hash=pinned) for name, pinned in pairs)
+
+    def _definitions(self, strategy_id: str) -> Iterator[Workflow]:
+        if strategy_id in self.workflows:
+            yield self.workflows[strategy_id]
+        yield from (workflow for workflow in self.retired if workflow.name == strategy_id)
 
 
 def load_strategies(spec: str, entry_points: bool = True) -> Registry:
@@ -39,7 +67,8 @@ def load_strategies(spec: str, entry_points: bool = True) -> Registry:
 
     `spec` is a comma-separated list of folders, of which every `.py` file is loaded that does not begin with an
     underscore, and of importable module names. It never raises for what it loads: a file that fails, an id that two
-    files claim, and a folder that is not there are reported in `broken`, and all else is usable.
+    files claim, two definitions that no run can tell apart, and a folder that is not there are reported in `broken`,
+    and all else is usable.
     """
     search = _Search()
     for entry in filter(None, (part.strip() for part in spec.split(","))):
@@ -50,11 +79,15 @@ def load_strategies(spec: str, entry_points: bool = True) -> Registry:
     return search.registry()
 
 
+Found = tuple[Workflow, str]
+"""A workflow and its source."""
+
+
 @dataclass
 class _Search:
     """What has been found so far: workflows with their source, sources that were read, and what is broken."""
 
-    found: list[tuple[Workflow, str]] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
     read: set[Path] = field(default_factory=set)
     broken: list[BrokenStrategy] = field(default_factory=list)
 
@@ -87,20 +120,42 @@ class _Search:
             self._report(source, f"It is a {type(offered).__name__}: let it name a module, or a Workflow in one.")
 
     def registry(self) -> Registry:
-        """Return the outcome; of several workflows with one id none can be run, and each is reported."""
-        sources: dict[str, list[str]] = defaultdict(list)
-        for workflow, source in self.found:
-            sources[workflow.name].append(source)
-        for workflow, source in self.found:
+        """Return the outcome: at most one current workflow of an id, and retired ones that a hash tells apart."""
+        current = [(workflow, source) for workflow, source in self.found if not workflow.retired]
+        retired = [(workflow, source) for workflow, source in self.found if workflow.retired]
+        return Registry(
+            workflows={workflow.name: workflow for workflow in self._unique(current)},
+            retired=tuple(self._distinct(retired)),
+            broken=tuple(self.broken),
+        )
+
+    def _unique(self, current: Sequence[Found]) -> Iterator[Workflow]:
+        """Yield the workflows whose id nobody else claims; of several with one id each is reported."""
+        sources = _sources(current, lambda workflow: workflow.name)
+        for workflow, source in current:
             claims = sources[workflow.name]
-            if len(claims) > 1:
-                others = ", ".join(other for other in claims if other != source) or "this file, once more"
-                self._report(
-                    source,
-                    f"The id {workflow.name!r} is also claimed by {others}. None of them runs: rename all but one.",
-                )
-        unique = {workflow.name: workflow for workflow, _ in self.found if len(sources[workflow.name]) == 1}
-        return Registry(workflows=unique, broken=tuple(self.broken))
+            if len(claims) == 1:
+                yield workflow
+                continue
+            self._report(
+                source,
+                f"The id {workflow.name!r} is also claimed by {_others(claims, source)}. None of them runs: rename all "
+                "but one, or say retired=True in the old definitions of a strategy that has changed.",
+            )
+
+    def _distinct(self, retired: Sequence[Found]) -> Iterator[Workflow]:
+        """Yield the retired definitions to which a run can be pinned; those that are like another are reported."""
+        sources = _sources(self.found, _pinned)
+        for workflow, source in retired:
+            claims = sources[_pinned(workflow)]
+            if len(claims) == 1:
+                yield workflow
+                continue
+            self._report(
+                source,
+                f"No run can tell this retired definition of {workflow.name!r} from that in {_others(claims, source)}: "
+                "only code or words differ. It is not used. Keep one of them, and the runs go on with that.",
+            )
 
     def _file(self, file: Path) -> None:
         if file.resolve() in self.read:
@@ -147,6 +202,23 @@ class _Search:
 
     def _report(self, source: str, error: str) -> None:
         self.broken.append(BrokenStrategy(file=source, error=error))
+
+
+def _pinned(workflow: Workflow) -> tuple[str, str]:
+    """Return what a run remembers of its definition."""
+    return workflow.name, workflow.definition_hash
+
+
+def _sources(found: Iterable[Found], key: Callable[[Workflow], Key]) -> dict[Key, list[str]]:
+    """Return the sources of workflows that are alike in `key`."""
+    sources: dict[Key, list[str]] = defaultdict(list)
+    for workflow, source in found:
+        sources[key(workflow)].append(source)
+    return sources
+
+
+def _others(claims: Sequence[str], source: str) -> str:
+    return ", ".join(other for other in claims if other != source) or "this file, once more"
 
 
 _LIBRARIES = ("site-packages", "importlib")

@@ -8,6 +8,8 @@ import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
+from shared.workflow.outlines import msgspec_outline, pydantic_outline
+
 SHOWN_ERRORS = 3
 """How many mistakes of one value a message names."""
 
@@ -29,6 +31,10 @@ class Shape(Protocol):
 
     def load(self, text: bytes) -> Any:
         """Return the value that the JSON `text` stands for; raises ValueError."""
+        ...
+
+    def outline(self) -> dict[str, Any]:
+        """Return what `load` accepts, as JSON Schema."""
         ...
 
 
@@ -56,6 +62,10 @@ class PydanticShape:
         except ValidationError as error:
             raise ValueError(_sentence(error)) from None
 
+    def outline(self) -> dict[str, Any]:
+        """Return what pydantic reads."""
+        return pydantic_outline(self._adapter)
+
 
 class MsgspecShape:
     """Annotations with a msgspec struct in them, which pydantic does not know."""
@@ -75,6 +85,10 @@ class MsgspecShape:
     def load(self, text: bytes) -> Any:
         """Return the value behind `text`."""
         return self._decoder.decode(text)
+
+    def outline(self) -> dict[str, Any]:
+        """Return what msgspec reads."""
+        return msgspec_outline(self._annotation)
 
 
 def shape_of(annotation: Any) -> Shape:

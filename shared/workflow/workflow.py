@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from shared.domain.catalogue import OnError, StepEffect, StepScope, StrategyDescription
 from shared.domain.failures import FIRST_RETRY_DELAY
 from shared.workflow import parameters as parameter_models
+from shared.workflow.outlines import essence
 from shared.workflow.steps import DeclarationError, Step, declare
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -27,7 +28,9 @@ class Workflow:
 
     `name` is the strategy id, lower case letters, digits and `. _ -`, unique among all that are loaded. `timeout`
     is a run's whole time at work, `max_retries` the retries of each step and symbol, after `first_retry_delay`
-    and twice as long each time. Raises DeclarationError for what cannot be.
+    and twice as long each time. `retired` keeps an old definition in the code beside the new one (or alone): it takes
+    no new runs, and the unfinished ones that are pinned to its `definition_hash` go on with it. Raises DeclarationError
+    for what cannot be.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Workflow:
         timeout: timedelta = timedelta(hours=1),
         max_retries: int = 3,
         first_retry_delay: timedelta = FIRST_RETRY_DELAY,
+        retired: bool = False,
     ) -> None:
         self.name = name
         self.title = title
@@ -48,12 +52,14 @@ class Workflow:
         self.timeout = timeout
         self.max_retries = max_retries
         self.first_retry_delay = first_retry_delay
+        self.retired = retired
         self._steps: tuple[Step, ...] = ()
         self._definition_hash: str | None = None
         self._check_declaration()
 
     def __repr__(self) -> str:
-        return f"Workflow({self.name!r}, steps={[step.name for step in self._steps]})"
+        retired = ", retired=True" if self.retired else ""
+        return f"Workflow({self.name!r}, steps={[step.name for step in self._steps]}{retired})"
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -142,8 +148,17 @@ class Workflow:
     def definition_hash(self) -> str:
         """Return the SHA-256 (hex) of what must not change under a running run.
 
-        That is the name, the steps with their order, scope, inputs, effect and error rule, and the parameters'
-        JSON Schema without its titles, descriptions and examples. Retries and timeout are pinned to each run apart.
+        That is:
+
+        - the workflow's name;
+        - each step's name, `each`, `on_error`, `effect`, the names of its inputs, and the outline of its return type,
+          by which its output is read back; and the order of the steps;
+        - the parameters' JSON Schema without its titles, descriptions and examples: names, types, ranges, defaults. A
+          parameter that is added counts as well, though it has a default.
+
+        All else may change under a run: the code of steps and of validators, titles and descriptions, the types of a
+        step's inputs, `preemptible`. Retries, their delay and the timeout are pinned to each run apart, and so is
+        `max_retries` of a step. `retired` is not a part of it, so that an old definition keeps its hash.
         """
         if self._definition_hash is None:
             self._definition_hash = self._hash()
@@ -157,10 +172,11 @@ class Workflow:
                 "inputs": sorted(step.inputs),
                 "effect": step.effect,
                 "on_error": step.on_error,
+                "returns": essence(step.output_shape().outline()),
             }
             for step in self._steps
         ]
-        schema = parameter_models.essence(parameter_models.schema(self.parameters))
+        schema = essence(parameter_models.schema(self.parameters))
         definition = {"name": self.name, "steps": steps, "parameters": schema}
         return hashlib.sha256(msgspec.json.encode(definition, order="sorted")).hexdigest()
 

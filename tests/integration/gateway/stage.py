@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from services.gateway.app import create_app
 from services.gateway.settings import GatewaySettings
-from shared.domain.catalogue import BrokenStrategy, StrategyDescription
+from shared.domain.catalogue import BrokenStrategy, RetiredDefinition, StrategyDescription
 from shared.domain.catalogue_events import CATALOGUE_ID, CataloguePublished
 from shared.domain.execution import WorkflowExecution
 from shared.log.async_event_log import AsyncEventLog
@@ -99,7 +99,10 @@ def strategy(**changes: Any) -> StrategyDescription:
 
 
 async def publish(
-    log: AsyncEventLog, *strategies: StrategyDescription, broken: tuple[BrokenStrategy, ...] = ()
+    log: AsyncEventLog,
+    *strategies: StrategyDescription,
+    broken: tuple[BrokenStrategy, ...] = (),
+    retired: tuple[RetiredDefinition, ...] = (),
 ) -> None:
     """Append a catalogue, as the dispatcher does."""
     latest = await log.latest(CATALOGUE_ID)
@@ -115,6 +118,7 @@ async def publish(
                 append_id=made.append_id,
                 strategies=strategies,
                 broken=broken,
+                retired=retired,
             )
         ]
     )

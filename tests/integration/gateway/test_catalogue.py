@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from shared.domain.catalogue import BrokenStrategy
+from shared.domain.catalogue import BrokenStrategy, RetiredDefinition
 from tests.integration.gateway.stage import PARAMETERS, Stage, publish, settings, staged, strategy, task
 
 
@@ -40,6 +40,20 @@ async def test_a_catalogue_replaces_the_one_before(stage: Stage) -> None:
     assert (await stage.submit()).status_code == 404
     missing = await stage.client.post("/api/tasks", json=task(strategy_id="new"))
     assert [error["field"] for error in missing.json()["errors"]] == ["parameters.fast"]
+
+
+async def test_a_strategy_that_is_only_retired_takes_no_new_runs_and_says_so(stage: Stage) -> None:
+    """It is neither listed nor submittable, and is told from one that never was; beside a current one it is silent."""
+    old = [RetiredDefinition(strategy_id=name, definition_hash="2" * 64) for name in ("gone", "kept")]
+    await publish(stage.log, strategy(strategy_id="kept"), retired=tuple(old))
+    await stage.knows("kept")
+    refused = await stage.client.post("/api/tasks", json=task(strategy_id="gone"))
+    assert (refused.status_code, refused.json()["code"]) == (404, "strategy_not_found")
+    assert "is retired" in refused.json()["detail"]
+    accepted = await stage.client.post("/api/tasks", json=task(strategy_id="kept"))
+    assert (await stage.execution(accepted.json()["task_id"])).submitted.definition_hash == "1" * 64
+    listed = (await stage.client.get("/api/strategies")).json()["items"]
+    assert [item["strategy_id"] for item in listed] == ["kept"]
 
 
 async def test_an_unusable_schema_breaks_its_own_strategy_only(stage: Stage) -> None:

@@ -120,10 +120,22 @@ class Bench:
         self.venue = venue or Venue()
         self.objects = MemoryObjectStore()
         self.board = RecordedProgress()
-        self.runner = Runner(
+        self.runner = self._worker_with(workflow)
+
+    def deploy(self, *workflows: Workflow) -> None:
+        """Start the worker again with other definitions; the current one among them is submitted from now on."""
+        self.runner = self._worker_with(*workflows)
+        self.workflow = next((workflow for workflow in workflows if not workflow.retired), self.workflow)
+
+    def _worker_with(self, *workflows: Workflow) -> Runner:
+        return Runner(
             log=self.log,
             objects=self.objects,
-            registry=Registry(workflows={workflow.name: workflow}, broken=()),
+            registry=Registry(
+                workflows={workflow.name: workflow for workflow in workflows if not workflow.retired},
+                retired=tuple(workflow for workflow in workflows if workflow.retired),
+                broken=(),
+            ),
             world=World(market_data=no_market_data, broker=lambda: self.venue, http=httpx.Client),
             board=self.board,
             now=self.clock,

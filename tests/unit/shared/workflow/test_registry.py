@@ -15,17 +15,17 @@ from shared.workflow.registry import Registry, load_strategies
 GOOD = """
     from shared.workflow import Context, Workflow
 
-    {variable} = Workflow("{name}", title="Good")
+    {variable} = Workflow("{name}", title="Good", retired={retired})
 
     @{variable}.step
-    def only(ctx: Context) -> int:
+    def {step}(ctx: Context) -> int:
         return 1
 """
 
 
-def good(name: str, variable: str = "workflow") -> str:
+def good(name: str, variable: str = "workflow", *, step: str = "only", retired: bool = False) -> str:
     """Return the source of a strategy."""
-    return dedent(GOOD).format(name=name, variable=variable)
+    return dedent(GOOD).format(name=name, variable=variable, step=step, retired=retired)
 
 
 Write = Callable[[str, str], Path]
@@ -134,6 +134,59 @@ def test_an_id_that_one_file_claims_twice_runs_nowhere_either(write: Write, tmp_
     registry = load_strategies(str(tmp_path), entry_points=False)
     assert registry.workflows == {}
     assert ["this file, once more" in report.error for report in registry.broken] == [True, True]
+
+
+def test_old_definitions_stand_beside_the_current_one(write: Write, tmp_path: Path) -> None:
+    """Each is found by what a run is pinned to, only the current one is described, and the others are named."""
+    write("same.py", good("same"))
+    write("same_1.py", good("same", step="before", retired=True))
+    write("same_0.py", good("same", step="first", retired=True) + good("other", "other", retired=True))
+    registry = load_strategies(str(tmp_path), entry_points=False)
+    assert registry.broken == ()
+    assert [described.steps[0].name for described in registry.descriptions()] == ["only"]
+    assert not registry.workflows["same"].retired
+    assert [definition.strategy_id for definition in registry.retired_definitions()] == ["other", "same", "same"]
+    for workflow in [registry.workflows["same"], *registry.retired]:
+        assert registry.definition(workflow.name, workflow.definition_hash) is workflow
+    assert registry.definition("same", "f" * 64) is None
+    assert registry.definition("other", registry.workflows["same"].definition_hash) is None
+    assert (registry.knows("same"), registry.knows("other"), registry.knows("third")) == (True, True, False)
+
+
+def test_a_retired_definition_that_is_like_the_current_one_is_not_used(write: Write, tmp_path: Path) -> None:
+    """A run could mean either: the current one stands, whatever the order of files, and the report says what to do."""
+    write("a_old.py", good("same", retired=True))
+    current = write("now.py", good("same"))
+    write("z_old.py", good("same", step="before", retired=True))
+    registry = load_strategies(str(tmp_path), entry_points=False)
+    assert list(registry.workflows) == ["same"]
+    assert [workflow.steps[0].name for workflow in registry.retired] == ["before"]
+    [report] = registry.broken
+    assert report.file.endswith("a_old.py")
+    assert str(current) in report.error
+    assert "Keep one of them" in report.error
+
+
+def test_of_two_retired_definitions_that_are_alike_neither_is_used(write: Write, tmp_path: Path) -> None:
+    """Which of the two goes on with a run must not depend on the order of files."""
+    write("one.py", good("same", retired=True))
+    write("two.py", good("same", retired=True))
+    registry = load_strategies(str(tmp_path), entry_points=False)
+    assert (registry.workflows, registry.retired) == ({}, ())
+    assert "two.py" in errors(registry)["one.py"]
+    assert "one.py" in errors(registry)["two.py"]
+
+
+def test_two_current_definitions_of_one_id_leave_the_retired_one_at_work(write: Write, tmp_path: Path) -> None:
+    """The mistake stops new runs, and the report names the way to keep an old definition."""
+    write("now.py", good("same"))
+    write("then.py", good("same", step="before"))
+    write("once.py", good("same", step="first", retired=True))
+    registry = load_strategies(str(tmp_path), entry_points=False)
+    assert registry.workflows == {}
+    assert [workflow.steps[0].name for workflow in registry.retired] == ["first"]
+    assert set(errors(registry)) == {"now.py", "then.py"}
+    assert "retired=True" in errors(registry)["now.py"]
 
 
 @pytest.mark.parametrize(
