@@ -1,5 +1,6 @@
 """The engine's journal on the log: what is done already, and one event for each boundary."""
 
+import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -128,7 +129,7 @@ class LogJournal:
         self._report("step.failure_collected", step, symbol, error=failure.type, message=failure.message)
 
     def _schedule_retry(self, step: Step, symbol: str | None, failure: Failure, retry: int) -> None:
-        due_at = self._retry_at(failure, retry)
+        due_at = self._retry_at(step, failure, retry)
         self._attempt.append_unless_cancelled(
             lambda run, stamp: run.schedule_retry(
                 stamp,
@@ -143,12 +144,14 @@ class LogJournal:
         self._report("step.retry_scheduled", step, symbol, retry=retry, due_at=f"{due_at}", error=failure.type)
         raise Stopped
 
-    def _retry_at(self, failure: Failure, retry: int) -> datetime:
-        asked = failure.retry_after_seconds
+    def _retry_at(self, step: Step, failure: Failure, retry: int) -> datetime:
+        asked, submitted = failure.retry_after_seconds, self._attempt.execution.submitted
+        own = self._plan[step.name].retry_delay_seconds
         delay = retry_delay(
             retry,
-            first=timedelta(seconds=self._attempt.execution.submitted.retry_delay_seconds),
+            first=timedelta(seconds=submitted.retry_delay_seconds if own is None else own),
             retry_after=timedelta(seconds=asked) if asked is not None else None,
+            jitter=submitted.retry_jitter * random.random(),
         )
         return self._attempt.now() + delay
 

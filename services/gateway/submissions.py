@@ -134,6 +134,7 @@ class Submissions:
             "timeout_seconds": _given(request.timeout_seconds, strategy.timeout_seconds),
             "result_ttl_seconds": _given(request.result_ttl_seconds, self._result_ttl_seconds),
             "retry_delay_seconds": strategy.retry_delay_seconds,
+            "retry_jitter": strategy.retry_jitter,
             "steps": strategy.steps,
             "definition_hash": strategy.definition_hash,
         }

@@ -42,6 +42,7 @@ class StepDescription(msgspec.Struct, frozen=True, kw_only=True):
     effect: StepEffect = StepEffect.NONE
     preemptible: bool = True
     max_retries: int | None = None
+    retry_delay_seconds: float | None = None
 
 
 class StrategyDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,7 @@ class StrategyDescription(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int = 3
     timeout_seconds: float = 3600.0
     retry_delay_seconds: float = 1.0
+    retry_jitter: float = 0.0
 
 
 class RetiredDefinition(msgspec.Struct, frozen=True, kw_only=True):

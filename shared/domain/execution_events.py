@@ -59,6 +59,7 @@ class Submitted(Event, frozen=True, kw_only=True):
     retry_delay_seconds: float
     steps: tuple[StepDescription, ...]
     definition_hash: str
+    retry_jitter: float = 0.0
     request_hash: str | None = None
     schedule_id: str | None = None
     parent_task_id: str | None = None

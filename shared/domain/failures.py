@@ -20,12 +20,19 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     needs_attention: bool = False
 
 
-def retry_delay(retry: int, *, first: timedelta = FIRST_RETRY_DELAY, retry_after: timedelta | None = None) -> timedelta:
+def retry_delay(
+    retry: int,
+    *,
+    first: timedelta = FIRST_RETRY_DELAY,
+    retry_after: timedelta | None = None,
+    jitter: float = 0.0,
+) -> timedelta:
     """Return the time to wait before retry number `retry` (1, 2, 3 ...): `first * 2**(retry - 1)`.
 
-    A server's `Retry-After` (RFC 9110, section 10.2.3) is honoured when it asks for longer.
+    `jitter` (0..1) is the share of it to take off; its caller draws it. A server's `Retry-After` (RFC 9110, section
+    10.2.3) is honoured when it asks for longer.
     """
     if retry < 1:
         raise ValueError(f"retry counts from 1, not {retry}")
-    backoff = first * (1 << (retry - 1))
+    backoff = first * (1 << (retry - 1)) * (1 - jitter)
     return max(backoff, retry_after) if retry_after is not None else backoff

@@ -56,7 +56,7 @@ class MemoryJournal:
         number = 1 + sum((past.step, past.symbol) == (step.name, symbol) for past in self.retries)
         limit = self._max_retries if step.max_retries is None else step.max_retries
         if failure.retryable and number <= limit:
-            delay = self._delay(number, failure)
+            delay = self._delay(step, number, failure)
             self.retries.append(Retry(step=step.name, symbol=symbol, number=number, delay=delay, failure=failure))
         elif step.on_error is OnError.COLLECT and symbol is not None:
             self.collected[Position(step.name, symbol)] = failure
@@ -76,7 +76,9 @@ class MemoryJournal:
                 found[step.name] = by_symbol[None]
         return found
 
-    def _delay(self, number: int, failure: Failure) -> timedelta:
+    def _delay(self, step: Step, number: int, failure: Failure) -> timedelta:
+        """Return the delay without jitter."""
         asked = failure.retry_after_seconds
         retry_after = timedelta(seconds=asked) if asked is not None else None
-        return retry_delay(number, first=self._workflow.first_retry_delay, retry_after=retry_after)
+        first = step.first_retry_delay or self._workflow.first_retry_delay
+        return retry_delay(number, first=first, retry_after=retry_after)

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, get_type_hints
 
@@ -22,7 +23,7 @@ class DeclarationError(ValueError):
 class Step:
     """One unit of a workflow; `inputs` are the earlier steps whose outputs its parameters are named after.
 
-    `max_retries` None means the workflow's (or the run's) own number.
+    `max_retries` None means the workflow's (or the run's) own number, and `first_retry_delay` None the workflow's.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Step:
     effect: StepEffect = StepEffect.NONE
     preemptible: bool = True
     max_retries: int | None = None
+    first_retry_delay: timedelta | None = None
     inputs: tuple[str, ...] = ()
 
     def describe(self) -> StepDescription:
@@ -44,6 +46,7 @@ class Step:
             effect=self.effect,
             preemptible=self.preemptible,
             max_retries=self.max_retries,
+            retry_delay_seconds=self.first_retry_delay.total_seconds() if self.first_retry_delay else None,
         )
 
     def call(self, ctx: Any, symbol: str | None, inputs: Mapping[str, Any]) -> Any:
@@ -122,6 +125,13 @@ def _check_options(step: Step) -> None:
         )
     if step.max_retries is not None and step.max_retries < 0:
         raise DeclarationError(f"Step {step.name!r}: max_retries is 0 or more, not {step.max_retries}.")
+    _check_duration(step, "first_retry_delay")
+
+
+def _check_duration(step: Step, option: str) -> None:
+    value = getattr(step, option)
+    if value is not None and not (isinstance(value, timedelta) and value > timedelta()):
+        raise DeclarationError(f"Step {step.name!r}: {option}= takes a timedelta above zero, not {value!r}.")
 
 
 def _with_inputs(step: Step, earlier: Sequence[str]) -> Step:

@@ -28,9 +28,9 @@ class Workflow:
 
     `name` is the strategy id, lower case letters, digits and `. _ -`, unique among all that are loaded. `timeout`
     is a run's whole time at work, `max_retries` the retries of each step and symbol, after `first_retry_delay`
-    and twice as long each time. `retired` keeps an old definition in the code beside the new one (or alone): it takes
-    no new runs, and the unfinished ones that are pinned to its `definition_hash` go on with it. Raises DeclarationError
-    for what cannot be.
+    and twice as long each time, less a random share of up to `retry_jitter` (0..1), so that many runs do not come back
+    at once. `retired` keeps an old definition in the code beside the new one (or alone): it takes no new runs, and the
+    unfinished ones that are pinned to its `definition_hash` go on with it. Raises DeclarationError for what cannot be.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Workflow:
         timeout: timedelta = timedelta(hours=1),
         max_retries: int = 3,
         first_retry_delay: timedelta = FIRST_RETRY_DELAY,
+        retry_jitter: float = 0.0,
         retired: bool = False,
     ) -> None:
         self.name = name
@@ -52,6 +53,7 @@ class Workflow:
         self.timeout = timeout
         self.max_retries = max_retries
         self.first_retry_delay = first_retry_delay
+        self.retry_jitter = retry_jitter
         self.retired = retired
         self._steps: tuple[Step, ...] = ()
         self._definition_hash: str | None = None
@@ -80,6 +82,7 @@ class Workflow:
         effect: Literal["orders"] | None = None,
         preemptible: bool | None = None,
         max_retries: int | None = None,
+        first_retry_delay: timedelta | None = None,
     ) -> Callable[[Function], Function]: ...
 
     def step(
@@ -92,6 +95,7 @@ class Workflow:
         effect: str | None = None,
         preemptible: bool | None = None,
         max_retries: int | None = None,
+        first_retry_delay: timedelta | None = None,
         **later: Any,
     ) -> Any:
         """Declare a step; the function itself stays as it is, to be called in tests.
@@ -111,6 +115,7 @@ class Workflow:
                 effect=_member(where, StepEffect, "effect", effect or StepEffect.NONE),
                 preemptible=_preemptible(where, effect, preemptible),
                 max_retries=max_retries,
+                first_retry_delay=first_retry_delay,
             )
 
         return declared if function is None else declared(function)
@@ -142,6 +147,7 @@ class Workflow:
             max_retries=self.max_retries,
             timeout_seconds=self.timeout.total_seconds(),
             retry_delay_seconds=self.first_retry_delay.total_seconds(),
+            retry_jitter=float(self.retry_jitter),
         )
 
     @property
@@ -206,6 +212,8 @@ class Workflow:
                 raise DeclarationError(f"{where}: {option}= takes a timedelta above zero, not {value!r}.")
         if self.max_retries < 0:
             raise DeclarationError(f"{where}: max_retries= is 0 or more, not {self.max_retries}.")
+        if not 0 <= self.retry_jitter <= 1:
+            raise DeclarationError(f"{where}: retry_jitter= is a share from 0 to 1, not {self.retry_jitter!r}.")
 
 
 def _refuse_later(where: str, options: dict[str, Any]) -> None:
@@ -215,7 +223,8 @@ def _refuse_later(where: str, options: dict[str, Any]) -> None:
                 f"{where}: {name}= is not supported yet. Leave it out: symbols and steps then run one after the other."
             )
         raise DeclarationError(
-            f"{where}: there is no option {name}=. Use each, on_error, effect, preemptible or max_retries."
+            f"{where}: there is no option {name}=. Use each, on_error, effect, preemptible, max_retries or "
+            "first_retry_delay."
         )
 
 

@@ -1,6 +1,7 @@
 """One attempt at a run: claims, boundaries, retries, failures, cancellation and time, on a log in memory."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -94,6 +95,23 @@ def test_a_retry_goes_on_from_the_failed_step() -> None:
     assert delays == [1, 2, 4]
     assert calls == ["first", "second", "second", "second", "second"]
     assert (execution.phase, execution.attempts, bench.result(execution)["output"]) == (Phase.SUCCEEDED, 4, 2)
+
+
+def test_delays_are_those_of_the_step_and_spread_as_the_workflow_says() -> None:
+    """A step's own first delay goes before the workflow's; jitter takes off up to its share, never the same for all."""
+    workflow = Workflow("jittery", title="Test", max_retries=1, retry_jitter=0.5)
+
+    @workflow.step(first_retry_delay=timedelta(seconds=8))
+    def busy(ctx: Context) -> int:
+        raise TemporaryError("the venue is busy")
+
+    bench = Bench(workflow)
+    runs = [bench.run(bench.submit(retry_jitter=workflow.describe().retry_jitter)) for _ in range(50)]
+    delays = {(run.next_retry_at - bench.clock()).total_seconds() for run in runs if run.next_retry_at is not None}
+
+    assert len(delays) > 40
+    assert 4 <= min(delays) < 5
+    assert 7 < max(delays) <= 8
 
 
 def test_the_last_retry_that_fails_ends_the_run() -> None:

@@ -21,6 +21,13 @@ def test_the_first_delay_is_a_setting() -> None:
     assert [retry_delay(retry, first=first).total_seconds() for retry in (1, 2, 3)] == [0.5, 1.0, 2.0]
 
 
+def test_jitter_takes_its_share_off() -> None:
+    """A quarter off four seconds; what a server asks for is not shortened."""
+    assert retry_delay(3, jitter=0.25) == timedelta(seconds=3)
+    assert retry_delay(3, jitter=1.0) == timedelta(0)
+    assert retry_delay(3, jitter=0.25, retry_after=timedelta(seconds=4)) == timedelta(seconds=4)
+
+
 @pytest.mark.parametrize(("asked", "seconds"), [(30, 30), (4, 4), (1, 4), (0, 4)])
 def test_a_server_that_asks_for_longer_is_heard(asked: int, seconds: int) -> None:
     """A Retry-After beyond the third retry's own four seconds counts; a shorter one does not."""

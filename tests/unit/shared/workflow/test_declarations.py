@@ -124,6 +124,7 @@ async def asynchronous(ctx: Context) -> None:
         (symbol_in_run, {"effect": "mail"}, 'effect= is "none" or "orders"'),
         (unknown_input, {"on_error": "collect"}, "'unknown_input': on_error=\"collect\" collects"),
         (symbol_in_run, {"each": "symbol", "max_retries": -1}, "max_retries is 0 or more"),
+        (symbol_in_run, {"each": "symbol", "first_retry_delay": timedelta(0)}, "first_retry_delay= takes a timedelta"),
         (symbol_in_run, {"effect": "orders", "preemptible": True}, "never preempted"),
         (symbol_in_run, {"each": "symbol", "parallel": True}, "parallel= is not supported yet"),
         (symbol_in_run, {"group": "charts"}, "group= is not supported yet"),
@@ -167,6 +168,7 @@ def test_something_that_is_no_function_is_refused(workflow: Workflow) -> None:
         ("ok", {"timeout": 60}, "timeout= takes a timedelta above zero"),
         ("ok", {"first_retry_delay": timedelta(-1)}, "first_retry_delay="),
         ("ok", {"max_retries": -1}, "max_retries= is 0 or more"),
+        ("ok", {"retry_jitter": 1.5}, "retry_jitter= is a share from 0 to 1"),
     ],
 )
 def test_a_wrong_workflow_is_refused_with_its_name(name: str, options: dict[str, Any], sentence: str) -> None:
