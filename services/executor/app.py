@@ -1,6 +1,6 @@
 """The Celery application: `celery -A services.executor.app`.
 
-The settings below are the measured ones of DESIGN "Celery 5.7 on Redis"; several depend on each other. Nothing is
+The settings below were chosen by measuring (ADR 12); several depend on each other. Nothing is
 ever reserved in a worker's memory, messages are acknowledged after the run has given the worker back, and a lost
 message or a doubled one is harmless, because a message is only a pointer into the log.
 """
@@ -14,7 +14,7 @@ from services.executor.queues import QUEUES, ROUTES
 from services.executor.settings import ExecutorSettings
 
 VISIBILITY_TIMEOUT = timedelta(days=30)
-"""Far above any run: redelivery by the broker is never what recovers a run (DESIGN)."""
+"""Far above any run: redelivery by the broker is never what recovers a run (ADR 12)."""
 
 
 def create_app(settings: ExecutorSettings) -> Celery:

@@ -2,7 +2,7 @@
 
 It holds the run's fold in memory and appends at the expected version, so that no step needs a reload. When somebody
 else has appended in between, it reloads; if the attempt still runs, the finished boundary goes in first, and then it
-obeys (DESIGN "Ending").
+obeys (docs/rules.md, "Ending").
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """The runs that have not ended: which wait, in what order, and which may go to the workers now.
 
 Pure: it is fed events and the time, and says what to write and what to send. Order, fairness and depth are decided
-here, on release, and cost the same however many wait (DESIGN "Waiting").
+here, on release, and cost the same however many wait (docs/rules.md, "Waiting").
 """
 
 import heapq

@@ -1,7 +1,7 @@
 """The orders whose outcome is not in the log, and when to ask the venue for them.
 
 Pure: it is fed events and the time. While an attempt runs, its orders are its own affair; while its run waits, the next
-attempt is given a minute to ask; once the run has ended, nobody else will (DESIGN "Orders").
+attempt is given a minute to ask; once the run has ended, nobody else will (docs/rules.md, "Orders").
 """
 
 import heapq

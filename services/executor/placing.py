@@ -109,7 +109,7 @@ class LedgerPlacer:
 
     def _find_or_send(self, request: OrderRequest, reason: str) -> Order:
         """Ask the venue for an order that may have arrived. "Not found" is no proof that it will not arrive yet:
-        it is sent again only where the venue refuses a second order of the same id (DESIGN "Orders")."""
+        it is sent again only where the venue refuses a second order of the same id (docs/rules.md, "Orders")."""
         broker = self._open_broker()
         report = broker.find(request.client_order_id)
         if report is None and not broker.refuses_duplicates:

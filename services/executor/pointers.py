@@ -47,7 +47,7 @@ class CelerySender:
 
 
 def arguments(run: LiveRun) -> dict[str, Any]:
-    """Return the message's body: the pointer, and what SPEC R2.1 wants to see in it."""
+    """Return the message's body: the pointer, and what people who look at a queue want to see in it."""
     return {
         "task_id": str(run.task_id),
         "attempt": run.attempt,

@@ -19,7 +19,7 @@ CONSUMED = (
     MAINTENANCE,
 )
 """Every queue, in the order in which a worker empties them. The order is the priority: with
-`queue_order_strategy=priority` a worker asks Redis for them from left to right (DESIGN "Order")."""
+`queue_order_strategy=priority` a worker asks Redis for them from left to right (ADR 12)."""
 
 QUEUES = tuple(Queue(name, Exchange("blotter", type="direct"), routing_key=name) for name in CONSUMED)
 

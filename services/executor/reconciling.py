@@ -2,7 +2,7 @@
 
 Pure: it is told what was seen, when, and remembers what it needs to tell silence from absence. Absence counts only
 after Redis has been reachable, under one generation, for as long as a heartbeat lives: a wiped Redis, or one that was
-away, is no mass death (DESIGN "Liveness").
+away, is no mass death (docs/rules.md, "Liveness").
 """
 
 from collections.abc import Iterable, Mapping

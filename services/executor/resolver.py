@@ -2,7 +2,7 @@
 
 It follows the log and remembers what is open in a table of its own, committed together with its position. An answer
 goes into the log at the version that was read: an attempt that has started meanwhile wins, and settles it itself.
-"Not found" is no proof that an order will not arrive yet, so it asks again, for a bounded time (DESIGN "Orders").
+"Not found" is no proof that an order will not arrive yet, so it asks again, for a bounded time (docs/rules.md).
 """
 
 from collections.abc import Callable, Sequence

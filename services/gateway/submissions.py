@@ -93,7 +93,7 @@ class Submissions:
         return Accepted(executions=executions)
 
     def _task_ids(self, submission: _Submission) -> list[UUID]:
-        """Return new ids, or those that belong to this user's key (DESIGN "Idempotency")."""
+        """Return new ids, or those that belong to this user's key (docs/rules.md, "Idempotency")."""
         count = len(submission.requests)
         if submission.key is None:
             return [uuid4() for _ in range(count)]

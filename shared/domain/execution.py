@@ -1,7 +1,7 @@
 """The workflow execution: what may happen to a run, decided on the fold of its events.
 
 Guards stand in the commands here, never in the fold. The class keeps to eventsourcing's protocols (`id`, `version`,
-`collect_events`, and `fold` as projector) without its machinery: a plain fold is 2.7 times faster (DESIGN "The log").
+`collect_events`, and `fold` as projector) without its machinery: a plain fold is 2.7 times faster (ADR 1).
 """
 
 from collections.abc import Iterable, Sequence

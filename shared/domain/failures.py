@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 
 FIRST_RETRY_DELAY = timedelta(seconds=1)
-"""Delay before the first retry; each further one doubles it (SPEC R5.1: 1, 2, 4, 8 s)."""
+"""Delay before the first retry; each further one doubles it: 1, 2, 4, 8 s."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

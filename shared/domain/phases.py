@@ -61,7 +61,7 @@ class Status(StrEnum):
 
 _WITHIN_A_RUN = {Phase.RUNNING: Phase.RUNNING, Phase.CANCELLING: Phase.CANCELLING}
 _IN_EVERY_PHASE = {phase: phase for phase in Phase}
-"""An order may be settled whatever state its run is in, and moves it nowhere (DESIGN "Orders")."""
+"""An order may be settled whatever state its run is in, and moves it nowhere (docs/rules.md, "Orders")."""
 
 TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
     happened.AttemptStarted: {
@@ -93,7 +93,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
 
 
 def celery_state(phase: Phase) -> CeleryState:
-    """Return Celery's word for `phase` (DESIGN "States")."""
+    """Return Celery's word for `phase` (docs/rules.md, "States")."""
     match phase:
         case Phase.WAITING | Phase.LOST:
             return CeleryState.PENDING

@@ -16,7 +16,7 @@ CHANNEL = EVENTS_TABLE
 APPEND = f"SELECT {SCHEMA}.append_events(%s::uuid[], %s::bigint[], %s::text[], %s::bytea[])"
 """Appends rows in order and returns their positions. The function (migration 0001) locks the table, so that the
 order of positions is the order of commits: without it, followers pass over gaps that are filled later
-(DESIGN "The log": 47 to 78 of 11,000 events never arrived)."""
+(docs/rules.md, "Order": 47 to 78 of 11,000 events never arrived)."""
 
 FIND = (
     f"SELECT notification_id, state FROM {SCHEMA}.{EVENTS_TABLE} WHERE originator_id = %s AND originator_version = %s"

@@ -21,7 +21,7 @@ from shared.workflow.shapes import name_of, shape_of
 from shared.workflow.steps import Step
 
 MAX_INLINE_BYTES = 64 * 1024
-"""The longest JSON text that stands in the log (SPEC R1.2)."""
+"""The longest JSON text that stands in the log."""
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
