@@ -5,3 +5,8 @@ MAINTENANCE = "maintenance"
 
 PROBE_PROJECTION_LAG = "maintenance.probe_projection_lag"
 CLEAN_RESULTS = "maintenance.clean_results"
+
+
+def level_queue(level: str, *, resumed: bool = False) -> str:
+    """Return the queue of a level; runs that go on where they were wait in the level's resume queue."""
+    return f"{level}.resume" if resumed else str(level)

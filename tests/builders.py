@@ -135,6 +135,9 @@ def in_phase(phase: Phase, **changes: Any) -> WorkflowExecution:
             complete_all(execution)
         case Phase.LOST:
             execution.lose_worker(stamp(2), attempt=1, worker=WORKER, reason="no heartbeat", max_losses=3)
+        case Phase.PREEMPTED:
+            execution.request_preemption(stamp(2), attempt=1, preempted_by=str(uuid4()))
+            execution.make_way(stamp(2), attempt=1)
         case Phase.FAILED:
             execution.fail(stamp(2), attempt=1, failure=failure(retryable=False), step="load", started_at=stamp(1).at)
         case Phase.CANCELLING | Phase.CANCELLED:

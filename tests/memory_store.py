@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.executor.live_runs import LiveRun
+from services.executor.live_run import LiveRun
 from services.executor.open_orders import OpenOrder
 from shared.log.positions import AlreadyProcessed
 

@@ -43,7 +43,12 @@ def create_app(settings: ExecutorSettings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_max_memory_per_child=settings.worker_max_memory_kb,
         worker_max_tasks_per_child=settings.worker_max_tasks,
-        imports=("services.executor.tasks", "services.executor.maintenance", "services.executor.process"),
+        imports=(
+            "services.executor.tasks",
+            "services.executor.maintenance",
+            "services.executor.process",
+            "services.executor.interrupting",
+        ),
         timezone="UTC",
         enable_utc=True,
     )

@@ -11,11 +11,12 @@ from typing import NoReturn
 
 import structlog
 
+from services.executor.interruption import Interruption
 from services.executor.stamps import Clock, worker_stamp
 from shared.domain.errors import Refused, VersionConflict
 from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
-from shared.domain.failures import Failure
+from shared.domain.failures import Failure, timeout_failure
 from shared.domain.phases import Phase
 from shared.log.event_log import EventLog
 from shared.workflow.engine import Stopped
@@ -29,8 +30,11 @@ Decide = Callable[[WorkflowExecution, Stamp], None]
 class Attempt:
     """Attempt `number` of `execution`, which this worker has claimed."""
 
-    def __init__(self, log: EventLog, execution: WorkflowExecution, *, worker: str, now: Clock) -> None:
+    def __init__(
+        self, log: EventLog, execution: WorkflowExecution, *, worker: str, now: Clock, interruption: Interruption
+    ) -> None:
         self._execution = execution
+        self.interruption = interruption
         self._in_doubt = False
         self.number = execution.attempts
         self.now = now
@@ -46,10 +50,11 @@ class Attempt:
             self._in_doubt = False
         return self._execution
 
-    def append(self, decide: Decide) -> None:
+    def append(self, decide: Decide, *, may_yield: bool = False) -> None:
         """Append what `decide` does to a running run, on whatever has happened meanwhile.
 
-        Raises Stopped when the run was cancelled, or when another attempt has taken its place.
+        Raises Stopped when the run was cancelled, or when another attempt has taken its place. With `may_yield` it is a
+        safe point: an attempt that was asked to make way does so, in the same append.
         """
         while True:
             stamp = worker_stamp(self._worker, self.now)
@@ -59,6 +64,8 @@ class Attempt:
                 decide(execution, stamp)
                 if execution.phase is Phase.CANCELLING:
                     execution.end_cancelled(stamp, attempt=self.number)
+                elif may_yield and execution.phase is Phase.RUNNING and execution.yields_to is not None:
+                    execution.make_way(stamp, attempt=self.number)
                 self._log.save_execution(execution)
             except VersionConflict:
                 continue
@@ -69,7 +76,20 @@ class Attempt:
             if execution.phase is Phase.CANCELLED:
                 logger.info("execution.cancelled", reason=execution.cancel_reason)
                 raise Stopped
+            if execution.phase is Phase.PREEMPTED:
+                logger.info("execution.preempted", preempted_by=execution.preempted_by)
+                raise Stopped
             return
+
+    def obey(self) -> None:
+        """Look at the log and do what it asks of an attempt that was cut short; raises Stopped then.
+
+        It returns when nothing is asked, or not any more: the attempt goes on with the position it was at.
+        """
+        self.interruption.noted = False
+        self._in_doubt = True
+        self.append(lambda run, stamp: run.require_attempt(self.number), may_yield=True)
+        self.check_deadline()
 
     def append_unless_cancelled(self, decide: Decide) -> None:
         """Append what only a run may do that nobody has asked to stop; raises Stopped otherwise."""
@@ -96,10 +116,15 @@ class Attempt:
         raise Stopped
 
     def remaining(self) -> timedelta:
-        """Return what is left of the run's time at work: earlier attempts count, waiting does not."""
-        began = self.execution.attempt_started_at or self.now()
-        budget = timedelta(seconds=self.execution.submitted.timeout_seconds)
-        return budget - self.execution.spent - (self.now() - began)
+        """Return what is left of the run's time at work."""
+        return self.execution.time_left(self.now())
+
+    def checkpoint(self) -> None:
+        """Stop here if somebody asked for it or time is over: raises Interrupted.
+
+        Nothing is read or appended here, in the middle of a step: an interrupt could cut it in two.
+        """
+        self.interruption.check()
 
     def check_deadline(self) -> None:
         """End the run when its time is over; raises Stopped then."""
@@ -108,11 +133,4 @@ class Attempt:
 
     def time_out(self, *, step: str | None = None, symbol: str | None = None) -> NoReturn:
         """End the run because its time is over; raises Stopped."""
-        seconds = self.execution.submitted.timeout_seconds
-        failure = Failure(
-            type="timeout",
-            message=f"The run took longer than its {seconds:g} s. Raise timeout_seconds, or let its steps do less.",
-            retryable=False,
-            timed_out=True,
-        )
-        self.end_failed(failure, step=step, symbol=symbol)
+        self.end_failed(timeout_failure(self.execution.submitted.timeout_seconds), step=step, symbol=symbol)

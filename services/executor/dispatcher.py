@@ -44,13 +44,13 @@ def main() -> None:
     log = EventLog(settings.database_url)
     engine = sa.create_engine(settings.sqlalchemy_url, connect_args={"options": ASYNCHRONOUS_COMMIT})
     publish(load_strategies(settings.strategies), log, Stamp(at=utc_now(), actor=Dispatcher.name))
+    client = redis.Redis.from_url(settings.redis_url, socket_timeout=1, socket_connect_timeout=1)
     dispatcher = Dispatcher(
         log,
         live_run_store(engine, Dispatcher.name),
-        CelerySender(create_app(settings)),
-        RedisScout(redis.Redis.from_url(settings.redis_url, socket_timeout=1, socket_connect_timeout=1)),
-        window=settings.window,
-        max_losses=settings.max_losses,
+        CelerySender(create_app(settings), client),
+        RedisScout(client),
+        settings.dispatch_policy,
         now=utc_now,
     )
     results = FinalResults(

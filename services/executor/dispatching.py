@@ -1,4 +1,5 @@
-"""The dispatcher: follows the log, keeps the live runs, sends the waiting ones to the workers in order.
+"""The dispatcher: follows the log, keeps the live runs, sends the waiting ones to the workers in order, and has running
+ones stop that are cancelled or are to make way.
 
 It remembers what it has seen by its position, committed together with the live runs. It sends a run after the commit
 that brought it, and writes down what it has sent with the next one; a crash in between repeats a pointer, which is
@@ -12,11 +13,15 @@ from uuid import UUID
 
 import structlog
 
-from services.executor.live_runs import LiveRun, LiveRuns, RunState
+from services.executor.live_run import LiveRun, RunState
+from services.executor.live_runs import LiveRuns
 from services.executor.pointers import Sender
+from services.executor.policy import DispatchPolicy
+from services.executor.preempting import Preemption, choose
+from services.executor.pressing import Reminders, overdue
 from services.executor.reconciler import INTERVAL as LOOK_EVERY
 from services.executor.reconciler import Scout
-from services.executor.reconciling import Lost, Watch
+from services.executor.reconciling import Lost, Sighting, Watch
 from shared.domain import execution_events as happened
 from shared.domain.errors import NotFound, Refused, VersionConflict
 from shared.domain.events import Stamp
@@ -49,6 +54,9 @@ class Dispatcher:
         happened.RetryScheduled.TOPIC,
         happened.RetryDue.TOPIC,
         happened.WorkerLost.TOPIC,
+        happened.PreemptionRequested.TOPIC,
+        happened.Preempted.TOPIC,
+        happened.CancelRequested.TOPIC,
         happened.Cancelled.TOPIC,
         happened.Succeeded.TOPIC,
         happened.Failed.TOPIC,
@@ -60,28 +68,31 @@ class Dispatcher:
         store: Store,
         sender: Sender,
         scout: Scout,
+        policy: DispatchPolicy,
         *,
-        window: int,
-        max_losses: int,
         now: Callable[[], datetime],
     ) -> None:
         self._log = log
         self._store = store
         self._sender = sender
         self._scout = scout
-        self._window = window
-        self._max_losses = max_losses
+        self._policy = policy
         self._now = now
-        self._runs = LiveRuns(window=window)
-        self._watch = Watch()
-        self._look_at = now()
         self._position = 0
+        self._begin(())
+
+    def _begin(self, runs: Sequence[LiveRun]) -> None:
+        self._runs = LiveRuns(runs, window=self._policy.window, aging=self._policy.aging)
+        self._watch = Watch()
+        self._reminders = Reminders()
+        self._sighting: Sighting | None = None
+        self._spared: set[UUID] = set()
+        self._look_at = self._now()
 
     def start(self) -> int:
         """Load the live runs as they were at the last commit; unsent ones are sent at the next tick."""
         self._position, runs = self._store.load()
-        self._runs = LiveRuns(runs, window=self._window)
-        self._watch = Watch()
+        self._begin(runs)
         return self._position
 
     def process(self, batch: Sequence[Recorded]) -> None:
@@ -93,7 +104,8 @@ class Dispatcher:
             self._commit(new[-1].position)
 
     def tick(self) -> timedelta | None:
-        """Send, let due retries fall due, look after workers and queues; return the time until more is due."""
+        """Send, let due retries fall due, have runs stop, look after workers; return the time until more is due."""
+        self._withdraw()
         if not self._send():
             self._commit(self._position)
         now = self._now()
@@ -102,26 +114,30 @@ class Dispatcher:
         if now >= self._look_at:
             self._look_at = now + LOOK_EVERY
             self._reconcile(now)
+        self._preempt(now)
+        self._press(now)
         due_at = self._runs.next_due_at()
         return (self._look_at if due_at is None else min(due_at, self._look_at)) - self._now()
 
     def _reconcile(self, now: datetime) -> None:
-        sighting = self._scout.look()
+        self._spared.clear()
+        sighting = self._sighting = self._scout.look()
+        for lost in overdue(self._runs.at_work(), self._reminders, grace=self._policy.cancel_grace, now=now):
+            self._lose_worker(lost)
         if sighting is None:
             self._watch.blind()
             return
         if self._watch.is_new_generation(sighting):
             logger.warning("reconciler.new_generation", action="Redis lost what it held; all pointers are sent again")
-            self._take_back(list(self._runs.all()))
-        self._take_back(self._watch.lost_pointers(sighting, self._runs.all(), now))
-        for lost in self._watch.lost_runs(sighting, self._runs.all(), now):
+            self._take_back(list(self._runs.sent()))
+        self._take_back(self._watch.lost_pointers(sighting, self._runs.sent(), now))
+        for lost in self._watch.lost_runs(sighting, self._runs.at_work(), now):
             self._lose_worker(lost)
 
     def _take_back(self, runs: Sequence[LiveRun]) -> None:
         for run in runs:
-            if run.state is RunState.WAITING and run.sent_at is not None:
-                logger.warning("reconciler.pointer_lost", task_id=str(run.task_id), attempt=run.attempt)
-                self._runs.take_back(run)
+            logger.warning("reconciler.pointer_lost", task_id=str(run.task_id), attempt=run.attempt)
+            self._runs.take_back(run)
 
     def _lose_worker(self, lost: Lost) -> None:
         run = lost.run
@@ -134,9 +150,46 @@ class Dispatcher:
                 attempt=run.attempt,
                 worker=run.worker or "unknown",
                 reason=lost.reason,
-                max_losses=self._max_losses,
+                max_losses=self._policy.max_losses,
             ),
         )
+
+    def _preempt(self, now: datetime) -> None:
+        """Ask as many runs to make way as are needed; those in a step that must not be cut short are spared."""
+        if self._sighting is None:
+            return
+        while chosen := choose(
+            self._runs, self._sighting.workers, self._policy.preemption, now=now, spared=self._spared
+        ):
+            for each in chosen:
+                if not self._ask(each, now):
+                    self._spared.add(each.victim.task_id)
+
+    def _ask(self, preemption: Preemption, now: datetime) -> bool:
+        victim, waiting = preemption
+        asked = self._decide(
+            victim.task_id,
+            "preemption",
+            lambda execution, stamp: execution.request_preemption(
+                stamp, attempt=victim.attempt, preempted_by=str(waiting.task_id)
+            ),
+        )
+        if asked:
+            # At once: until the event comes back, the run counts as one that makes way.
+            self._runs.ask(victim, now, yields_to=str(waiting.task_id))
+        return asked
+
+    def _press(self, now: datetime) -> None:
+        """Interrupt the attempts that are asked to stop, and those again that go on; not while Redis is away."""
+        if self._sighting is None:
+            return
+        for run in self._reminders.due(self._runs.at_work(), now):
+            grace = self._policy.cancel_grace if run.state is RunState.CANCELLING else None
+            self._sender.interrupt(run, grace=grace)
+
+    def _withdraw(self) -> None:
+        if runs := self._runs.withdrawn():
+            self._sender.withdraw(runs)
 
     def _commit(self, position: int) -> None:
         changed, ended = self._runs.changes()
@@ -151,11 +204,13 @@ class Dispatcher:
             sent += 1
         return sent
 
-    def _decide(self, task_id: UUID, what: str, command: Callable[[WorkflowExecution, Stamp], None]) -> None:
-        """Append what `command` decides, unless the run has moved on: then its events tell what to do."""
+    def _decide(self, task_id: UUID, what: str, command: Callable[[WorkflowExecution, Stamp], None]) -> bool:
+        """Append what `command` decides, unless the run has moved on: then its events tell what to do, and False."""
         try:
             execution = self._log.execution(task_id)
             command(execution, Stamp(at=self._now(), actor=self.name, trace=execution.submitted.trace))
             self._log.save_execution(execution)
         except (VersionConflict, Refused, NotFound) as refusal:
             logger.info("dispatcher.overtaken", what=what, task_id=str(task_id), reason=str(refusal))
+            return False
+        return True

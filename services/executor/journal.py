@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from services.executor.attempt import Attempt
+from services.executor.interruption import Interrupted
 from shared.domain.catalogue import OnError
 from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
@@ -19,13 +20,11 @@ from shared.domain.phases import Phase
 from shared.objects import ObjectStore
 from shared.workflow.codec import decode_output, encode_output
 from shared.workflow.engine import Stopped
+from shared.workflow.errors import StepTimeout
 from shared.workflow.steps import Step
 from shared.workflow.workflow import Workflow
 
 logger = structlog.get_logger()
-
-SOFT_TIME_LIMIT = "SoftTimeLimitExceeded"
-"""Celery's exception in a step that is at work when the run's time is over."""
 
 
 class LogJournal:
@@ -67,10 +66,28 @@ class LogJournal:
 
     def begin(self, step: Step, symbol: str | None) -> None:
         """Start the clock of a position; raises Stopped when the run's time is over."""
+        if self._attempt.interruption.noted:
+            self._attempt.obey()
         self._attempt.step_started_at = self._attempt.now()
         self._kept = []
         self._attempt.check_deadline()
         self._on_boundary(self._attempt.execution)
+
+    def call(self, step: Step, symbol: str | None, body: Callable[[], Any]) -> Any:
+        """Let the step's own code run until it returns, is interrupted, or its time or the run's is over."""
+        left = self._attempt.remaining()
+        seconds = self._plan[step.name].timeout_seconds
+        own = timedelta(seconds=seconds) if seconds is not None and seconds < left.total_seconds() else None
+        try:
+            return self._attempt.interruption.call(body, limit=own or left)
+        except Interrupted:
+            if not self._attempt.interruption.expired:
+                raise
+        if own is None:
+            self._attempt.time_out(step=step.name, symbol=symbol)
+        raise StepTimeout(
+            f"Step {step.name!r} took longer than its {own.total_seconds():g} s. Raise its timeout=, or let it do less."
+        )
 
     def keep(self, artifact: Artifact) -> None:
         """Remember what the running position kept for people; it is recorded when the position completes."""
@@ -93,7 +110,7 @@ class LogJournal:
             if last and execution.phase is Phase.RUNNING:
                 execution.succeed(stamp, attempt=self._attempt.number, result=self._finish(execution))
 
-        self._attempt.append(decide)
+        self._attempt.append(decide, may_yield=True)
         self._report("step.completed", step, symbol)
 
     def succeed(self) -> None:
@@ -105,8 +122,6 @@ class LogJournal:
 
     def fail(self, step: Step, symbol: str | None, failure: Failure) -> None:
         """Append a retry, a collected failure or the run's end; raises Stopped unless it was collected."""
-        if failure.type == SOFT_TIME_LIMIT:
-            self._attempt.time_out(step=step.name, symbol=symbol)
         retry = self._attempt.execution.retries(step.name, symbol) + 1
         if failure.retryable and retry <= self._max_retries(step):
             self._schedule_retry(step, symbol, failure, retry)
@@ -124,7 +139,8 @@ class LogJournal:
                 symbol=symbol,
                 failure=failure,
                 started_at=self._attempt.step_started_at,
-            )
+            ),
+            may_yield=True,
         )
         self._report("step.failure_collected", step, symbol, error=failure.type, message=failure.message)
 

@@ -56,6 +56,10 @@ class LedgerPlacer:
         Raises VenueUnavailable when it was not sent and may be later. When nobody but a person can tell what became
         of it, the run ends there.
         """
+        with self._attempt.interruption.masked():
+            return self._place(decision, key)
+
+    def _place(self, decision: Decision, key: str | None) -> Order:
         if key is None:
             self._ordinal += 1
         order_id = client_order_id(self._attempt.execution.id, self._position, key or self._ordinal)

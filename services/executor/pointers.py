@@ -1,14 +1,29 @@
 """Celery messages that point at runs: what they hold, and under which id they travel."""
 
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID, uuid5
 
+import redis
+import structlog
 from celery import Celery
+from kombu import Connection
+from kombu.exceptions import OperationalError
+from kombu.pidbox import Mailbox
 
-from services.executor.live_runs import LiveRun
-from services.executor.queues import RUN, level_queue
+from services.executor.interruption import EXIT_GRACE
+from services.executor.live_run import LiveRun
+from services.executor.messages import queued, remove
+from services.executor.queues import INTERRUPT_RUN, RUN
+from shared.routing import level_queue
+
+logger = structlog.get_logger()
 
 TRACE_HEADER = "traceparent"
+HARD_LIMIT_AFTER = 2 * EXIT_GRACE
+"""How long after a run's time its child is killed by the worker, should it not have ended by itself."""
 
 
 class Sender(Protocol):
@@ -17,26 +32,35 @@ class Sender(Protocol):
     def send(self, run: LiveRun) -> None:
         """Send one pointer; raises when Redis does not take it."""
 
+    def withdraw(self, runs: Sequence[LiveRun]) -> int:
+        """Take the pointers of runs that have ended out of their queues; return how many no worker had taken."""
+
+    def interrupt(self, run: LiveRun, *, grace: timedelta | None) -> None:
+        """Have the worker of a running attempt interrupt it, and end its child after `grace`; may get lost."""
+
 
 class CelerySender:
-    """Sends through a Celery application, over one connection that it keeps."""
+    """Sends through a Celery application, over connections that it keeps."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, client: redis.Redis) -> None:
         self._app = app
+        self._redis = client
         self._producer: Any = None
+        mailbox = Mailbox(app.conf.control_exchange, type="fanout", accept=["json"])
+        self._workers: Any = mailbox(_impatient(app))
 
     def send(self, run: LiveRun) -> None:
         """Send the pointer to `run` to the queue of its level."""
         if self._producer is None:
-            self._producer = self._app.amqp.Producer(self._app.connection_for_write())
+            self._producer = self._app.amqp.Producer(_impatient(self._app))
         try:
             self._app.send_task(
                 RUN,
                 kwargs=arguments(run),
                 task_id=message_id(run.task_id, run.attempt),
-                queue=level_queue(run.level, resumed=run.resumed),
+                queue=_queue(run),
                 headers={TRACE_HEADER: run.trace} if run.trace else None,
-                soft_time_limit=run.timeout_seconds,  # type: ignore[arg-type]  # fractions of a second work
+                time_limit=_time_limit(run).total_seconds(),  # type: ignore[arg-type]  # fractions work
                 producer=self._producer,
                 ignore_result=True,
                 retry=False,
@@ -44,6 +68,47 @@ class CelerySender:
         except Exception:
             self._producer = None
             raise
+
+    def withdraw(self, runs: Sequence[LiveRun]) -> int:
+        """Look through the queues that the pointers were sent to, which hold no more than a window each.
+
+        A pointer that stays, because Redis is away, is refused by whoever takes it.
+        """
+        ids = {message_id(run.task_id, run.attempt) for run in runs}
+        queues = {_queue(run) for run in runs}
+        try:
+            found = [message for queue in queues for message in queued(self._redis, queue) if message.id in ids]
+            return remove(self._redis, found)
+        except redis.RedisError as error:
+            logger.warning("pointers.not_withdrawn", pointers=len(ids), error=str(error))
+            return 0
+
+    def interrupt(self, run: LiveRun, *, grace: timedelta | None) -> None:
+        """Send a control command to the one worker that has the attempt."""
+        arguments = {
+            "message_id": message_id(run.task_id, run.attempt),
+            "grace_seconds": grace.total_seconds() if grace is not None else None,
+        }
+        try:
+            self._workers.cast([str(run.worker)], INTERRUPT_RUN, arguments)
+        except OperationalError as error:
+            logger.warning("interrupt.not_sent", task_id=str(run.task_id), error=str(error))
+
+
+def _impatient(app: Celery) -> Connection:
+    """Return a connection that raises at once while Redis is away, where kombu itself would try for ever."""
+    connection = app.connection_for_write(transport_options={"max_retries": 1, "interval_start": 0, "interval_max": 0})
+    connection.ensure = partial(connection.ensure, max_retries=0)  # type: ignore[method-assign]
+    return connection
+
+
+def _time_limit(run: LiveRun) -> timedelta:
+    """Return when the worker kills the child; a run that has no time left is claimed all the same, and fails then."""
+    return max(run.time_left, timedelta()) + HARD_LIMIT_AFTER
+
+
+def _queue(run: LiveRun) -> str:
+    return level_queue(run.sent_level or run.level, resumed=run.resumed)
 
 
 def arguments(run: LiveRun) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import redis
 import sqlalchemy as sa
 from celery import signals
 
+from services.executor.interruption import Interruptions, NoAlarm, ProcessAlarm
 from services.executor.paper_book import SqlBook
 from services.executor.progress import RedisBoard
 from services.executor.runner import Runner, World
@@ -48,7 +49,14 @@ def runner() -> Runner:
         world=World(market_data=market_data, broker=broker, http=http_client),
         board=RedisBoard(redis.Redis.from_url(own.redis_url)),
         now=utc_now,
+        interruptions=interruptions(),
     )
+
+
+@lru_cache(maxsize=1)
+def interruptions() -> Interruptions:
+    """Return the attempts of this process, as those who interrupt them address them."""
+    return Interruptions(NoAlarm if settings().threads else ProcessAlarm)
 
 
 @lru_cache(maxsize=1)
@@ -87,7 +95,7 @@ def _alpaca(base_url: str) -> httpx.Client:
     return connect(base_url, key, timeout=httpx.Timeout(own.http_timeout_seconds))
 
 
-def compose(**_: object) -> None:
+def compose() -> None:
     """Compose the runner before the first task comes, so that the first task does not pay for it."""
     configure_tracing("executor.worker")
     runner()
@@ -104,8 +112,12 @@ def set_up_logging(**_: object) -> None:
 @signals.worker_init.connect
 def compose_for_threads(**_: object) -> None:
     """Compose in the one process of a pool of threads, where no child is ever started."""
-    if settings().worker_pool == "threads":
+    if settings().threads:
         compose()
 
 
-signals.worker_process_init.connect(compose, weak=False)
+@signals.worker_process_init.connect
+def compose_in_child(**_: object) -> None:
+    """Compose in each child of a pool of processes, and take its signals."""
+    compose()
+    interruptions().listen()

@@ -3,15 +3,13 @@
 from kombu import Exchange, Queue
 
 from shared.domain.priority import Priority
-from shared.routing import MAINTENANCE
+from shared.routing import MAINTENANCE, level_queue
 
 RUN = "executor.run"
 """Claims a run and takes it as far as it goes."""
 
-
-def level_queue(level: Priority, *, resumed: bool = False) -> str:
-    """Return the queue of a level; runs that go on where they were wait in the level's resume queue."""
-    return f"{level}.resume" if resumed else str(level)
+INTERRUPT_RUN = "interrupt_run"
+"""The control command that has a worker look at the log in the middle of a step."""
 
 
 CONSUMED = (

@@ -4,10 +4,10 @@ import uuid
 from datetime import timedelta
 from typing import Protocol, cast
 
-import msgspec
 import redis
 import structlog
 
+from services.executor.messages import decode
 from services.executor.queues import CONSUMED
 from services.executor.reconciling import Sighting
 from shared.heartbeats import GENERATION_KEY, WORKERS_KEY, decode_heartbeats, heartbeat_key
@@ -55,20 +55,5 @@ class RedisScout:
         return Sighting(
             generation=generation.decode(),
             workers=beats,
-            queued=frozenset(_message_id(message) for queue in queues for message in queue),
+            queued=frozenset(decode(name, raw).id for name, held in zip(CONSUMED, queues, strict=True) for raw in held),
         )
-
-
-class _Headers(msgspec.Struct):
-    id: str
-
-
-class _Message(msgspec.Struct):
-    headers: _Headers
-
-
-def _message_id(message: bytes) -> str:
-    try:
-        return msgspec.json.decode(message, type=_Message).headers.id
-    except msgspec.DecodeError:
-        return ""

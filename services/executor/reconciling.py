@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.executor.live_runs import LiveRun, RunState
+from services.executor.live_run import LiveRun
 from services.executor.pointers import message_id
 from shared.heartbeats import TTL, ActiveRun, WorkerHeartbeat
 
@@ -63,7 +63,7 @@ class Watch:
         The first counts at once, silence after a heartbeat's life, and the last in two heartbeats.
         """
         self._watched_since = self._watched_since or now
-        running = [run for run in runs if run.state is RunState.RUNNING]
+        running = [run for run in runs if run.at_work]
         self._forget({(run.task_id, run.attempt) for run in running})
         absence_counts = now - self._watched_since >= TTL
         return [
@@ -93,7 +93,7 @@ class Watch:
         missing = {
             message_id(run.task_id, run.attempt): run
             for run in runs
-            if run.state is RunState.WAITING and run.sent_at is not None and now - run.sent_at > POINTER_GRACE
+            if run.sent_at is not None and now - run.sent_at > POINTER_GRACE
             if message_id(run.task_id, run.attempt) not in sighting.queued and (run.task_id, run.attempt) not in held
         }
         lost = [run for message, run in missing.items() if message in self._missing]

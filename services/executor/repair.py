@@ -7,9 +7,8 @@ that comes twice is harmless, and what it removes nobody would be let run.
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import cast
 from uuid import UUID
 
 import kombu.exceptions
@@ -19,9 +18,11 @@ import sqlalchemy as sa
 
 from services.executor.app import create_app
 from services.executor.dispatching import DISPATCHER, Dispatcher, Store
-from services.executor.live_runs import LiveRun, LiveRuns, RunState
+from services.executor.live_run import LiveRun, RunState
+from services.executor.live_runs import LiveRuns
+from services.executor.messages import Message, queued_runs, remove
 from services.executor.pointers import CelerySender, Sender, message_id
-from services.executor.queues import CONSUMED, RUN
+from services.executor.queues import RUN
 from services.executor.reconciler import RedisScout, Scout
 from services.executor.reconciling import Lost, Sighting, Watch
 from services.executor.settings import ExecutorSettings
@@ -30,7 +31,6 @@ from services.executor.store import live_run_store
 from shared.heartbeats import INTERVAL, TTL
 from shared.log.event_log import EventLog
 from shared.logging import configure_logging
-from shared.routing import MAINTENANCE
 
 SPEAK = INTERVAL * 1.5
 """Within this time each living worker has said once more what it has in hand."""
@@ -68,15 +68,6 @@ class Repaired(msgspec.Struct, frozen=True, kw_only=True):
     silent: tuple[Silent, ...]
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as it lies in a queue; `raw` is how Redis knows it."""
-
-    queue: str
-    raw: bytes
-    id: str
-    task: str
-
-
 class Repair:
     """One repair, of five seconds. `pause` lets time pass between its looks."""
 
@@ -107,7 +98,7 @@ class Repair:
         for duration in (TTL, SPEAK):  # what no living worker speaks of counts only after a heartbeat's life, and twice
             watch.lost_runs(sighting, runs, self._now())
             self._pause(duration)
-            messages = list(self._messages())  # before the log: what that says then is not older than they are
+            messages = list(queued_runs(self._redis))  # before the log: what that says then is not older than they are
             sighting, (position, runs) = self._look(watch), self._live_runs()
         lost = watch.lost_pointers(sighting, runs, self._now())
         silent = watch.lost_runs(sighting, runs, self._now())
@@ -117,7 +108,7 @@ class Repair:
         return Repaired(
             position=position,
             waiting=_count(runs, RunState.WAITING),
-            running=_count(runs, RunState.RUNNING),
+            running=sum(run.at_work for run in runs),
             retrying=_count(runs, RunState.RETRYING),
             queued=len(messages),
             removed=removed,
@@ -137,46 +128,18 @@ class Repair:
     def _live_runs(self) -> tuple[int, list[LiveRun]]:
         """Return the runs that are live by the log itself: the dispatcher's table, and what came after it."""
         position, stored = self._store.load()
-        runs = LiveRuns(stored, window=1)
+        runs = LiveRuns(stored, window=1, aging=timedelta.max)
         while page := self._log.read(position, limit=PAGE, topics=Dispatcher.topics):
             for recorded in page:
                 runs.apply(recorded.position, recorded.event)
             position = page[-1].position
         return position, list(runs.all())
 
-    def _messages(self) -> Iterator[Message]:
-        for queue in CONSUMED:
-            if queue == MAINTENANCE:
-                continue
-            for raw in cast(list[bytes], self._redis.lrange(queue, 0, -1)):
-                yield _message(queue, raw)
-
     def _remove(self, messages: Sequence[Message], runs: Sequence[LiveRun]) -> int:
         """Remove pointers to runs that have ended and to attempts that do not wait; return how many were there."""
         wanted = {message_id(run.task_id, run.attempt) for run in runs if run.state is RunState.WAITING}
         stale = [message for message in messages if message.task == RUN and message.id not in wanted]
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for each in stale:
-                pipeline.lrem(each.queue, 1, each.raw)  # type: ignore[arg-type]  # its stubs know text only
-            return sum(cast(list[int], pipeline.execute()))
-
-
-class _Headers(msgspec.Struct, frozen=True):
-    id: str = ""
-    task: str = ""
-
-
-class _Envelope(msgspec.Struct, frozen=True):
-    headers: _Headers = _Headers()
-
-
-def _message(queue: str, raw: bytes) -> Message:
-    """Return a message; one that is not Celery's has neither id nor task, and is left alone."""
-    try:
-        headers = msgspec.json.decode(raw, type=_Envelope).headers
-    except msgspec.DecodeError:
-        headers = _Headers()
-    return Message(queue=queue, raw=raw, id=headers.id, task=headers.task)
+        return remove(self._redis, stale)
 
 
 def _count(runs: Sequence[LiveRun], state: RunState) -> int:
@@ -216,7 +179,7 @@ def _repair(settings: ExecutorSettings) -> Repaired:
             store,
             client,
             RedisScout(client),
-            CelerySender(create_app(settings)),
+            CelerySender(create_app(settings), client),
             now=utc_now,
             pause=lambda duration: pause.wait(duration.total_seconds()),
         )

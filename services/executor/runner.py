@@ -8,10 +8,10 @@ from uuid import UUID
 
 import httpx
 import structlog
-from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import BaseModel
 
 from services.executor.attempt import Attempt
+from services.executor.interruption import Interrupted, Interruptions
 from services.executor.journal import LogJournal
 from services.executor.placing import LedgerPlacer
 from services.executor.progress import Board, RunProgress
@@ -54,8 +54,10 @@ class Runner:
         world: World,
         board: Board,
         now: Clock,
+        interruptions: Interruptions | None = None,
     ) -> None:
         self._log = log
+        self._interruptions = interruptions or Interruptions()
         self._objects = objects
         self._registry = registry
         self._world = world
@@ -76,18 +78,24 @@ class Runner:
                 logger.info("execution.not_claimed", reason=str(refusal))
                 return False
             logger.info("execution.started", strategy_id=execution.submitted.strategy_id)
-            claimed = Attempt(self._log, execution, worker=worker, now=self._now)
-            with suppress(Stopped):
-                try:
-                    self._go(claimed)
-                except SoftTimeLimitExceeded:
-                    claimed.time_out()
+            with self._interruptions.of(task_id, attempt) as interruption:
+                claimed = Attempt(self._log, execution, worker=worker, now=self._now, interruption=interruption)
+                with suppress(Stopped):
+                    self._go_on(claimed)
             logger.info("execution.left", phase=str(claimed.execution.phase))
             return True
 
-    def _go(self, attempt: Attempt) -> None:
-        workflow, parameters = self._definition(attempt)
+    def _go_on(self, attempt: Attempt) -> None:
+        """Take the attempt to its end. An interrupt of which the log knows no reason (any more) costs a step's try."""
         progress = RunProgress(self._board)
+        while True:
+            try:
+                return self._go(attempt, progress)
+            except Interrupted:
+                attempt.obey()
+
+    def _go(self, attempt: Attempt, progress: RunProgress) -> None:
+        workflow, parameters = self._definition(attempt)
         journal = LogJournal(
             attempt,
             workflow,
@@ -137,7 +145,7 @@ class Runner:
                 log=logger,
                 clock=self._now,
                 report=progress.within_step,
-                checkpoint=attempt.check_deadline,
+                checkpoint=attempt.checkpoint,
                 keep=keep,
             ),
         )

@@ -1,9 +1,11 @@
 """Settings of the dispatcher and of workers."""
 
+from datetime import timedelta
 from enum import StrEnum
 
 from pydantic import Field, SecretStr, model_validator
 
+from services.executor.policy import DispatchPolicy, PreemptionPolicy
 from services.executor.queues import CONSUMED, check_order
 from shared.alpaca import DATA_URL, TRADING_URL
 from shared.settings import Settings
@@ -28,6 +30,10 @@ class ExecutorSettings(Settings):
     worker_max_tasks: int | None = Field(None, ge=1, description="a child is replaced after so many tasks")
     window: int = Field(20, ge=1, description="runs of a level that may wait in Redis at once")
     max_losses: int = Field(3, ge=1, description="workers that a run may lose without completing a step in between")
+    cancel_grace_seconds: float = Field(5.0, gt=0, description="for a cancelled run to stop before its child is killed")
+    aging_seconds: float = Field(300.0, gt=0, description="waiting after which a run may go before higher ones")
+    preemption_slice_seconds: float = Field(1.0, ge=0, description="what a resumed run keeps its worker for, at least")
+    preemption_limit: int = Field(5, ge=0, description="preemptions after which a run keeps its worker to the end")
     order_patience_seconds: float = Field(
         86_400.0, gt=0, description="how long the venue is asked for an order of a run that has ended"
     )
@@ -42,6 +48,24 @@ class ExecutorSettings(Settings):
     http_timeout_seconds: float = Field(10.0, gt=0, description="for requests of steps, and to Alpaca")
     result_ttl_seconds: int = Field(86_400, ge=1, description="for results that lack a time to live of their own")
     projection_lag_warning_seconds: float = Field(5.0, gt=0)
+
+    @property
+    def threads(self) -> bool:
+        """Tell whether tasks run in threads of the worker, which nothing can end from outside."""
+        return self.worker_pool == "threads"
+
+    @property
+    def dispatch_policy(self) -> DispatchPolicy:
+        """Return what the dispatcher decides by."""
+        return DispatchPolicy(
+            window=self.window,
+            max_losses=self.max_losses,
+            cancel_grace=timedelta(seconds=self.cancel_grace_seconds),
+            aging=timedelta(seconds=self.aging_seconds),
+            preemption=PreemptionPolicy(
+                slice=timedelta(seconds=self.preemption_slice_seconds), limit=self.preemption_limit
+            ),
+        )
 
     @property
     def queues(self) -> tuple[str, ...]:

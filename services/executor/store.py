@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from services.executor.live_runs import LiveRun
+from services.executor.live_run import LiveRun
 from services.executor.open_orders import OpenOrder
 from services.executor.tables import live_runs, open_orders, positions
 from shared.log.positions import advance, read_position

@@ -21,11 +21,18 @@ live_runs = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("since", sa.BigInteger, nullable=False),
     sa.Column("timeout_seconds", sa.Float, nullable=False),
+    sa.Column("waiting_since", sa.DateTime(timezone=True), nullable=False),
     sa.Column("trace", sa.Text),
     sa.Column("worker", sa.Text),
     sa.Column("resumed", sa.Boolean, nullable=False),
     sa.Column("due_at", sa.DateTime(timezone=True)),
     sa.Column("sent_at", sa.DateTime(timezone=True)),
+    sa.Column("sent_level", sa.Text),
+    sa.Column("started_at", sa.DateTime(timezone=True)),
+    sa.Column("spent_seconds", sa.Float, nullable=False),
+    sa.Column("asked_at", sa.DateTime(timezone=True)),
+    sa.Column("yields_to", sa.Text),
+    sa.Column("preemptions", sa.Integer, nullable=False),
 )
 
 open_orders = sa.Table(

@@ -43,6 +43,7 @@ class StepDescription(msgspec.Struct, frozen=True, kw_only=True):
     preemptible: bool = True
     max_retries: int | None = None
     retry_delay_seconds: float | None = None
+    timeout_seconds: float | None = None
 
 
 class StrategyDescription(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,9 +10,11 @@
     │   ├── AlreadyFinished     the task has ended
     │   ├── KeyReused           an idempotency key came back with another body
     │   ├── NotClaimable        the attempt is not the next one of a waiting task
+    │   ├── NotRetrying         the task does not wait for a retry
     │   └── StaleAttempt        the attempt is not the one that runs now
     ├── VersionConflict         somebody else appended first: reload and decide again
     └── Unavailable             a part that this needs does not answer: try again
+        └── ProjectionBehind    the tables have not taken in all that the answer must know
 
 HTTP status codes are the gateway's business alone (`services.gateway.problems`).
 """
@@ -87,6 +89,12 @@ class NotClaimable(Refused):
     code = "not_claimable"
 
 
+class NotRetrying(Refused):
+    """There is no retry to bring forward: the task waits for something else, or runs."""
+
+    code = "not_waiting_for_retry"
+
+
 class StaleAttempt(Refused):
     """A worker that lost its attempt tried to write."""
 
@@ -107,3 +115,9 @@ class Unavailable(BlotterError):
     """A part that the answer needs did not answer in time."""
 
     code = "unavailable"
+
+
+class ProjectionBehind(Unavailable):
+    """The tables lack events that were in the log when the question came."""
+
+    code = "projection_behind"

@@ -5,15 +5,15 @@ Guards stand in the commands here, never in the fold. The class keeps to eventso
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from shared.domain import execution_events as happened
-from shared.domain.errors import AlreadyFinished, NotClaimable, Refused, StaleAttempt
+from shared.domain.errors import AlreadyFinished, NotClaimable, NotRetrying, Refused, StaleAttempt
 from shared.domain.events import Event, Stamp
 from shared.domain.execution_state import ExecutionState
-from shared.domain.failures import Failure
+from shared.domain.failures import Failure, stubborn_step_failure, timeout_failure
 from shared.domain.outputs import Output
 from shared.domain.phases import TRANSITIONS, Phase
 
@@ -64,7 +64,7 @@ class WorkflowExecution(ExecutionState):
 
         Raises StaleAttempt when another attempt runs, or none, and Refused when the step is settled already.
         """
-        self._require_attempt(attempt)
+        self.require_attempt(attempt)
         if self.is_settled((step, symbol)):
             raise Refused(
                 f"Step {step!r} of task {self.id} is settled for {symbol}; a completed step never runs again."
@@ -84,7 +84,7 @@ class WorkflowExecution(ExecutionState):
         self, stamp: Stamp, *, attempt: int, step: str, symbol: str, failure: Failure, started_at: datetime
     ) -> None:
         """Record that a step failed for one symbol and that the run goes on."""
-        self._require_attempt(attempt)
+        self.require_attempt(attempt)
         self._trigger(
             happened.FailureCollected,
             stamp,
@@ -107,7 +107,7 @@ class WorkflowExecution(ExecutionState):
         due_at: datetime,
     ) -> None:
         """Give the worker back until `due_at`; the same step and symbol come first then."""
-        self._require_attempt(attempt)
+        self.require_attempt(attempt)
         self._trigger(
             happened.RetryScheduled,
             stamp,
@@ -124,22 +124,55 @@ class WorkflowExecution(ExecutionState):
         """End the delay of a retry; raises Refused when the run does not wait for one."""
         self._trigger(happened.RetryDue, stamp)
 
+    def retry_now(self, stamp: Stamp) -> None:
+        """End the delay of a retry before its time; when it is over already, nothing changes.
+
+        Raises AlreadyFinished, and NotRetrying when the run does not wait for a retry.
+        """
+        match self.phase:
+            case Phase.RETRY_DUE:
+                return
+            case Phase.RETRY_WAIT:
+                self.fall_due(stamp)
+            case Phase.FAILED | Phase.CANCELLED:
+                raise AlreadyFinished(
+                    f"Task {self.id} has ended as {self.phase}, and an ended task does not go on: submit it again with "
+                    "POST /api/tasks."
+                )
+            case Phase.SUCCEEDED:
+                raise AlreadyFinished(f"Task {self.id} has already {self.phase}; there is nothing left to try again.")
+            case _:
+                raise NotRetrying(
+                    f"Task {self.id} is {self.phase} and waits for no retry; only one in state RETRY can go on at once."
+                )
+
     def lose_worker(self, stamp: Stamp, *, attempt: int, worker: str, reason: str, max_losses: int) -> None:
         """End an attempt whose worker is gone, so that the next one may start.
 
-        A run that is being cancelled is cancelled by it. The loss number `max_losses` without a boundary in between
-        fails the run: it is taken to kill its worker. Raises StaleAttempt when that attempt no longer runs.
+        A run that is being cancelled is cancelled by it, and one whose time is over fails. The loss number `max_losses`
+        without a boundary in between fails the run: it is taken to kill its worker. Raises StaleAttempt when that
+        attempt no longer runs.
         """
-        self._require_attempt(attempt)
+        self.require_attempt(attempt)
+        if self.phase is Phase.RUNNING and self.time_left(stamp.at) <= timedelta():
+            step, symbol = self.next_position() or (None, None)
+            failure = timeout_failure(self.submitted.timeout_seconds)
+            self._trigger(happened.Failed, stamp, attempt=attempt, failure=failure, step=step, symbol=symbol)
+            return
         if self.phase is Phase.RUNNING and self.losses + 1 >= max_losses:
-            message = f"The run lost its worker {max_losses} times without completing a step in between: {reason}."
-            failure = Failure(type=WORKER_LOST, message=message, retryable=False)
+            failure = self._last_loss(stamp.at, reason, max_losses)
             step, symbol = self.next_position() or (None, None)
             self._trigger(happened.Failed, stamp, attempt=attempt, failure=failure, step=step, symbol=symbol)
             return
         self._trigger(happened.WorkerLost, stamp, attempt=attempt, worker=worker, reason=reason)
         if self.phase is Phase.CANCELLING:
             self._trigger(happened.Cancelled, stamp)
+
+    def _last_loss(self, now: datetime, reason: str, losses: int) -> Failure:
+        if (step := self.overdue_step(now)) is not None and step.timeout_seconds is not None:
+            return stubborn_step_failure(step.name, step.timeout_seconds, losses)
+        message = f"The run lost its worker {losses} times without completing a step in between: {reason}."
+        return Failure(type=WORKER_LOST, message=message, retryable=False)
 
     def request_order(
         self,
@@ -155,7 +188,7 @@ class WorkflowExecution(ExecutionState):
 
         Raises Refused when the run is being cancelled, or when an order of this id was requested before.
         """
-        self._require_attempt(attempt)
+        self.require_attempt(attempt)
         if client_order_id in self.orders:
             raise Refused(
                 f"Order {client_order_id} of task {self.id} was requested before; it is settled, not sent again."
@@ -172,19 +205,19 @@ class WorkflowExecution(ExecutionState):
 
     def settle_order(self, stamp: Stamp, *, attempt: int, client_order_id: str, outcome: happened.OrderOutcome) -> None:
         """Record that the venue took the order."""
-        self._require_attempt(attempt)
+        self.require_attempt(attempt)
         self._require_order(client_order_id)
         self._trigger(happened.OrderPlaced, stamp, attempt=attempt, client_order_id=client_order_id, outcome=outcome)
 
     def reject_order(self, stamp: Stamp, *, attempt: int, client_order_id: str, reason: str) -> None:
         """Record that the venue refused the order."""
-        self._require_attempt(attempt)
+        self.require_attempt(attempt)
         self._require_order(client_order_id)
         self._trigger(happened.OrderRejected, stamp, attempt=attempt, client_order_id=client_order_id, reason=reason)
 
     def doubt_order(self, stamp: Stamp, *, attempt: int, client_order_id: str, reason: str) -> None:
         """Record that nobody knows whether the order arrived."""
-        self._require_attempt(attempt)
+        self.require_attempt(attempt)
         self._require_order(client_order_id)
         self._trigger(happened.OrderAmbiguous, stamp, attempt=attempt, client_order_id=client_order_id, reason=reason)
 
@@ -221,14 +254,33 @@ class WorkflowExecution(ExecutionState):
         if not held:
             self._trigger(happened.Cancelled, stamp)
 
+    def request_preemption(self, stamp: Stamp, *, attempt: int, preempted_by: str) -> None:
+        """Ask a running attempt to make way for the task `preempted_by`; asking again changes nothing.
+
+        Raises Refused when the step that runs must not be cut short: an order is never left half-way.
+        """
+        self.require_attempt(attempt)
+        if self.yields_to is not None:
+            return
+        if not self.is_preemptible():
+            raise Refused(f"Task {self.id} is in a step that must not be preempted.")
+        self._trigger(happened.PreemptionRequested, stamp, attempt=attempt, preempted_by=preempted_by)
+
+    def make_way(self, stamp: Stamp, *, attempt: int) -> None:
+        """Give the worker back, as the attempt that was asked to; raises Refused when nobody asked."""
+        self.require_attempt(attempt)
+        if self.yields_to is None:
+            raise Refused(f"Nobody asked attempt {attempt} of task {self.id} to make way.")
+        self._trigger(happened.Preempted, stamp, attempt=attempt, preempted_by=self.yields_to)
+
     def end_cancelled(self, stamp: Stamp, *, attempt: int) -> None:
         """Obey a request to cancel, as the worker that holds the run."""
-        self._require_attempt(attempt)
+        self.require_attempt(attempt)
         self._trigger(happened.Cancelled, stamp)
 
     def succeed(self, stamp: Stamp, *, attempt: int, result: Output) -> None:
         """End the run with its result; raises Refused while a step is left to do."""
-        self._require_attempt(attempt)
+        self.require_attempt(attempt)
         if (left := self.next_position()) is not None:
             raise Refused(f"Task {self.id} cannot succeed yet: step {left[0]!r} is not settled for {left[1]}.")
         self._trigger(happened.Succeeded, stamp, attempt=attempt, result=result)
@@ -244,7 +296,7 @@ class WorkflowExecution(ExecutionState):
         started_at: datetime | None = None,
     ) -> None:
         """End the run with an error."""
-        self._require_attempt(attempt)
+        self.require_attempt(attempt)
         self._trigger(
             happened.Failed,
             stamp,
@@ -255,7 +307,8 @@ class WorkflowExecution(ExecutionState):
             started_at=started_at,
         )
 
-    def _require_attempt(self, attempt: int) -> None:
+    def require_attempt(self, attempt: int) -> None:
+        """Raise AlreadyFinished when the run has ended, and StaleAttempt unless `attempt` runs."""
         if self.phase.ended:
             raise AlreadyFinished(f"Task {self.id} has already {self.phase}; attempt {attempt} may not add to it.")
         if attempt != self.attempts or not self.phase.at_work:

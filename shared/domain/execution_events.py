@@ -178,6 +178,26 @@ class WorkerLost(Event, frozen=True, kw_only=True):
 
 
 @EVENTS.add
+class PreemptionRequested(Event, frozen=True, kw_only=True):
+    """A run of a higher level waits, and every worker is taken: this attempt is to stop at its next safe point."""
+
+    TOPIC: ClassVar[str] = "execution.preemption_requested"
+
+    attempt: int
+    preempted_by: str
+
+
+@EVENTS.add
+class Preempted(Event, frozen=True, kw_only=True):
+    """The attempt gave its worker to the task `preempted_by`; the run goes on later from where it was."""
+
+    TOPIC: ClassVar[str] = "execution.preempted"
+
+    attempt: int
+    preempted_by: str
+
+
+@EVENTS.add
 class CancelRequested(Event, frozen=True, kw_only=True):
     """Somebody asked for the run to stop; from here on it can only be cancelled."""
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from shared.domain import execution_events as happened
-from shared.domain.catalogue import StepScope
+from shared.domain.catalogue import StepDescription, StepScope
 from shared.domain.events import Event
 from shared.domain.execution_records import OrderRecord, StepKey, StepRecord, StepState
 from shared.domain.orders import OrderState
@@ -23,6 +23,7 @@ class ExecutionState:
     """A run's submission, phase, steps, orders and artifacts; `spent` is its time at work in ended attempts.
 
     `losses` counts workers lost without a boundary in between: it tells a run that kills its worker from bad luck.
+    `yields_to` is the task that the running attempt is asked to make way for; `preempted_by` the last one it did.
     """
 
     def __init__(self, submitted: happened.Submitted) -> None:
@@ -37,6 +38,10 @@ class ExecutionState:
         self.finished_at: datetime | None = None
         self.next_retry_at: datetime | None = None
         self.cancel_reason: str | None = None
+        self.yields_to: str | None = None
+        self.preempted_by: str | None = None
+        self.preempted_at: datetime | None = None
+        self.preemptions = 0
         self.result: Output | None = None
         self.failure: happened.Failed | None = None
         self.steps: dict[StepKey, StepRecord] = {}
@@ -69,6 +74,27 @@ class ExecutionState:
         """Return the first step and symbol that is not settled, or None when all are."""
         return next((key for key in self.positions() if not self.is_settled(key)), None)
 
+    def time_left(self, now: datetime) -> timedelta:
+        """Return what is left of the run's time at work: earlier attempts count, waiting does not."""
+        running = now - self.attempt_started_at if self.phase.at_work and self.attempt_started_at else timedelta()
+        return timedelta(seconds=self.submitted.timeout_seconds) - self.spent - running
+
+    def overdue_step(self, now: datetime) -> StepDescription | None:
+        """Return the step that runs if it has taken longer than its own time, counted from the last boundary."""
+        position = self.next_position()
+        step = next((step for step in self.submitted.steps if position and step.name == position[0]), None)
+        if step is None or step.timeout_seconds is None or self.attempt_started_at is None:
+            return None
+        ended = (record.finished_at for record in self.steps.values() if record.finished_at is not None)
+        began_at = max([self.attempt_started_at, *ended])
+        return step if now - began_at >= timedelta(seconds=step.timeout_seconds) else None
+
+    def is_preemptible(self) -> bool:
+        """Tell whether the step that runs may be cut short for another run; at the end nothing is left to cut."""
+        position = self.next_position()
+        step = next((step for step in self.submitted.steps if position and step.name == position[0]), None)
+        return step is not None and step.preemptible
+
     def retries(self, step: str, symbol: str | None) -> int:
         """Return how often this step and symbol were retried already."""
         record = self.steps.get((step, symbol))
@@ -94,6 +120,12 @@ class ExecutionState:
             case happened.WorkerLost():
                 self.losses += 1
                 self._end_attempt(event.at)
+            case happened.PreemptionRequested(preempted_by=task_id):
+                self.yields_to = task_id
+            case happened.Preempted(preempted_by=task_id):
+                self.preemptions += 1
+                self.preempted_by, self.preempted_at = task_id, event.at
+                self._end_attempt(event.at)
             case happened.CancelRequested(reason=reason):
                 self.cancel_reason = reason
                 self.next_retry_at = None
@@ -110,6 +142,7 @@ class ExecutionState:
         self.attempt_started_at = event.at
         self.started_at = self.started_at or event.at
         self.next_retry_at = None
+        self.yields_to = None
 
     def _apply_step(self, event: happened.StepEvent) -> None:
         self.losses = 0

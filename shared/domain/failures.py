@@ -20,6 +20,34 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     needs_attention: bool = False
 
 
+TIMEOUT = "timeout"
+"""`Failure.type` of a run that has used up its time at work."""
+
+STEP_TIMEOUT = "StepTimeout"
+"""`Failure.type` of a step that has used up its own time; the error of that name in the SDK."""
+
+
+def timeout_failure(seconds: float) -> Failure:
+    """Return the failure of a run that took longer than its `seconds` at work."""
+    return Failure(
+        type=TIMEOUT,
+        message=f"The run took longer than its {seconds:g} s. Raise timeout_seconds, or let its steps do less.",
+        retryable=False,
+        timed_out=True,
+    )
+
+
+def stubborn_step_failure(step: str, seconds: float, tries: int) -> Failure:
+    """Return the failure of a step that took longer than its `seconds` again and again, and its process with it."""
+    return Failure(
+        type=STEP_TIMEOUT,
+        message=f"Step {step!r} took longer than its {seconds:g} s, and could only be stopped by ending its process, "
+        f"{tries} times. Raise its timeout=, or have it come back to Python more often.",
+        retryable=False,
+        timed_out=True,
+    )
+
+
 def retry_delay(
     retry: int,
     *,

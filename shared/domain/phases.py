@@ -16,6 +16,7 @@ class Phase(StrEnum):
     RETRY_WAIT = "retry_wait"
     RETRY_DUE = "retry_due"
     LOST = "lost"
+    PREEMPTED = "preempted"
     CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -54,6 +55,7 @@ class Status(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     RETRYING = "retrying"
+    PREEMPTED = "preempted"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -68,6 +70,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
         Phase.WAITING: Phase.RUNNING,
         Phase.RETRY_DUE: Phase.RUNNING,
         Phase.LOST: Phase.RUNNING,
+        Phase.PREEMPTED: Phase.RUNNING,
     },
     happened.StepCompleted: _WITHIN_A_RUN,
     happened.FailureCollected: _WITHIN_A_RUN,
@@ -78,12 +81,15 @@ TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
     happened.RetryScheduled: {Phase.RUNNING: Phase.RETRY_WAIT},
     happened.RetryDue: {Phase.RETRY_WAIT: Phase.RETRY_DUE},
     happened.WorkerLost: {Phase.RUNNING: Phase.LOST, Phase.CANCELLING: Phase.CANCELLING},
+    happened.PreemptionRequested: {Phase.RUNNING: Phase.RUNNING},
+    happened.Preempted: {Phase.RUNNING: Phase.PREEMPTED},
     happened.CancelRequested: {
         Phase.WAITING: Phase.CANCELLING,
         Phase.RUNNING: Phase.CANCELLING,
         Phase.RETRY_WAIT: Phase.CANCELLING,
         Phase.RETRY_DUE: Phase.CANCELLING,
         Phase.LOST: Phase.CANCELLING,
+        Phase.PREEMPTED: Phase.CANCELLING,
     },
     happened.Cancelled: {Phase.CANCELLING: Phase.CANCELLED},
     happened.Succeeded: {Phase.RUNNING: Phase.SUCCEEDED},
@@ -95,7 +101,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
 def celery_state(phase: Phase) -> CeleryState:
     """Return Celery's word for `phase` (docs/rules.md, "States")."""
     match phase:
-        case Phase.WAITING | Phase.LOST:
+        case Phase.WAITING | Phase.LOST | Phase.PREEMPTED:
             return CeleryState.PENDING
         case Phase.RUNNING | Phase.CANCELLING:
             return CeleryState.STARTED
@@ -119,6 +125,8 @@ def status(phase: Phase) -> Status:
             return Status.RUNNING
         case Phase.RETRY_WAIT | Phase.RETRY_DUE:
             return Status.RETRYING
+        case Phase.PREEMPTED:
+            return Status.PREEMPTED
         case Phase.SUCCEEDED:
             return Status.COMPLETED
         case Phase.FAILED:

@@ -70,6 +70,8 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int
     next_retry_at: datetime | None
     preemptions: int
+    preempted_by: str | None
+    preempted_at: datetime | None
     submitted_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -146,7 +148,9 @@ def task_view(execution: WorkflowExecution) -> TaskView:
         attempts=execution.attempts,
         max_retries=submitted.max_retries,
         next_retry_at=execution.next_retry_at,
-        preemptions=0,
+        preemptions=execution.preemptions,
+        preempted_by=execution.preempted_by,
+        preempted_at=execution.preempted_at,
         submitted_at=submitted.at,
         started_at=started_at,
         finished_at=finished_at,

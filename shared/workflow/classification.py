@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 
 from shared.domain.failures import Failure
 from shared.retry_after import retry_after
-from shared.workflow.errors import PermanentError, TemporaryError
+from shared.workflow.errors import PermanentError, StepTimeout, TemporaryError
 
 LATER_STATUSES = frozenset({408, 425, 429})
 LONGEST_MESSAGE = 10_000
@@ -40,6 +40,7 @@ def classify(error: Exception | SystemExit, *, now: datetime | None = None) -> F
         retryable=retryable,
         traceback=_storable("".join(traceback.format_exception(error))),
         retry_after_seconds=retry_after.total_seconds() if retry_after is not None else None,
+        timed_out=isinstance(error, StepTimeout),
     )
 
 

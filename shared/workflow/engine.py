@@ -12,7 +12,7 @@ Three rules follow from collected failures (`on_error="collect"`):
 - if no symbol is left, the step fails with `all_symbols_failed`, recorded with the symbol None.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from shared.domain.catalogue import OnError, StepScope
@@ -61,6 +61,13 @@ class Journal(Protocol):
 
     def begin(self, step: Step, symbol: str | None) -> None:
         """Note that a position begins; whatever is raised here (Stopped, say) ends the loop."""
+        ...
+
+    def call(self, step: Step, symbol: str | None, body: Callable[[], Any]) -> Any:
+        """Return what the step's own code returns; a BaseException from here cuts it short and ends the loop.
+
+        A step that takes longer than its `timeout` fails with StepTimeout.
+        """
         ...
 
     def complete(self, step: Step, symbol: str | None, value: Any, *, last: bool) -> None:
@@ -139,7 +146,8 @@ class _Run:
 
     def _call(self, step: Step, symbol: str | None) -> Any:
         inputs = {name: self._input(step, name, symbol) for name in step.inputs}
-        value = step.call(self._context.at(Position(step.name, symbol)), symbol, inputs)
+        context = self._context.at(Position(step.name, symbol))
+        value = self._journal.call(step, symbol, lambda: step.call(context, symbol, inputs))
         try:
             return step.output_shape().check(value)
         except ValueError as error:

@@ -24,6 +24,7 @@ class Step:
     """One unit of a workflow; `inputs` are the earlier steps whose outputs its parameters are named after.
 
     `max_retries` None means the workflow's (or the run's) own number, and `first_retry_delay` None the workflow's.
+    `timeout` is for one call, None for no limit but the run's.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Step:
     preemptible: bool = True
     max_retries: int | None = None
     first_retry_delay: timedelta | None = None
+    timeout: timedelta | None = None
     inputs: tuple[str, ...] = ()
 
     def describe(self) -> StepDescription:
@@ -47,6 +49,7 @@ class Step:
             preemptible=self.preemptible,
             max_retries=self.max_retries,
             retry_delay_seconds=self.first_retry_delay.total_seconds() if self.first_retry_delay else None,
+            timeout_seconds=self.timeout.total_seconds() if self.timeout is not None else None,
         )
 
     def call(self, ctx: Any, symbol: str | None, inputs: Mapping[str, Any]) -> Any:
@@ -126,6 +129,7 @@ def _check_options(step: Step) -> None:
     if step.max_retries is not None and step.max_retries < 0:
         raise DeclarationError(f"Step {step.name!r}: max_retries is 0 or more, not {step.max_retries}.")
     _check_duration(step, "first_retry_delay")
+    _check_duration(step, "timeout")
 
 
 def _check_duration(step: Step, option: str) -> None:

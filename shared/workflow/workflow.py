@@ -83,6 +83,7 @@ class Workflow:
         preemptible: bool | None = None,
         max_retries: int | None = None,
         first_retry_delay: timedelta | None = None,
+        timeout: timedelta | None = None,
     ) -> Callable[[Function], Function]: ...
 
     def step(
@@ -96,13 +97,15 @@ class Workflow:
         preemptible: bool | None = None,
         max_retries: int | None = None,
         first_retry_delay: timedelta | None = None,
+        timeout: timedelta | None = None,
         **later: Any,
     ) -> Any:
         """Declare a step; the function itself stays as it is, to be called in tests.
 
         `each="symbol"` runs it for one symbol after the other. `on_error="collect"` (with `each="symbol"` only) keeps a
         symbol's error and goes on with the others. `effect="orders"` marks the steps that trade; they are never
-        preempted. Raises DeclarationError with a sentence that names the step and the fix.
+        preempted, and a step with `preemptible=False` is not either. `timeout` is for one call of the function: after
+        it the step fails, and is tried again. Raises DeclarationError with a sentence that names the step and the fix.
         """
 
         def declared(function: Any) -> Any:
@@ -116,6 +119,7 @@ class Workflow:
                 preemptible=_preemptible(where, effect, preemptible),
                 max_retries=max_retries,
                 first_retry_delay=first_retry_delay,
+                timeout=timeout,
             )
 
         return declared if function is None else declared(function)
@@ -223,8 +227,8 @@ def _refuse_later(where: str, options: dict[str, Any]) -> None:
                 f"{where}: {name}= is not supported yet. Leave it out: symbols and steps then run one after the other."
             )
         raise DeclarationError(
-            f"{where}: there is no option {name}=. Use each, on_error, effect, preemptible, max_retries or "
-            "first_retry_delay."
+            f"{where}: there is no option {name}=. Use each, on_error, effect, preemptible, max_retries, "
+            "first_retry_delay or timeout."
         )
 
 

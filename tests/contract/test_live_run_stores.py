@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.executor.dispatching import DISPATCHER, Store
-from services.executor.live_runs import LiveRun, RunState
+from services.executor.live_run import LiveRun, RunState
 from services.executor.store import live_run_store
 from shared.domain.priority import Priority
 from shared.log.positions import AlreadyProcessed
@@ -42,6 +42,7 @@ def a_run(**changes: object) -> LiveRun:
         "state": RunState.WAITING,
         "since": 7,
         "timeout_seconds": 60.5,
+        "waiting_since": NOW,
         "trace": TRACEPARENT,
     }
     return LiveRun(**(fields | changes))  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from services.executor.app import create_app
 from services.executor.dispatching import DISPATCHER, Dispatcher
 from services.executor.pointers import CelerySender, message_id
+from services.executor.policy import DispatchPolicy
 from services.executor.reconciler import RedisScout
 from services.executor.repair import Repair, Repaired, RepairError
 from services.executor.settings import ExecutorSettings
@@ -38,7 +39,7 @@ class Desk:
         self._store = live_run_store(engine, DISPATCHER)
         self._scout = RedisScout(self.redis)
         settings = ExecutorSettings(database_url="postgresql://nobody@localhost/none", redis_url=url)
-        self._sender = CelerySender(create_app(settings))
+        self._sender = CelerySender(create_app(settings), self.redis)
         self._started_at = self.clock()
         self.in_hand: list[tuple[WorkflowExecution, int]] | None = None
 
@@ -49,9 +50,8 @@ class Desk:
 
     def dispatch(self, *, window: int = 20) -> None:
         """Let a dispatcher come, take in the log, send what it may, write it down and go."""
-        dispatcher = Dispatcher(
-            self.log, self._store, self._sender, self._scout, window=window, max_losses=3, now=self.clock
-        )
+        policy = DispatchPolicy(window=window, max_losses=3)
+        dispatcher = Dispatcher(self.log, self._store, self._sender, self._scout, policy, now=self.clock)
         position = dispatcher.start()
         if batch := self.log.read(position, topics=dispatcher.topics):
             dispatcher.process(batch)

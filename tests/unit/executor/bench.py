@@ -9,6 +9,7 @@ from uuid import UUID
 
 import httpx
 
+from services.executor.interruption import Interruptions
 from services.executor.runner import Runner, World
 from shared.domain.execution import WorkflowExecution
 from shared.domain.orders import OrderState
@@ -113,13 +114,14 @@ def no_market_data() -> Any:
 class Bench:
     """Runs attempts of one workflow."""
 
-    def __init__(self, workflow: Workflow, *, venue: Venue | None = None) -> None:
+    def __init__(self, workflow: Workflow, *, venue: Venue | None = None, log: MemoryEventLog | None = None) -> None:
         self.workflow = workflow
-        self.log = MemoryEventLog()
+        self.log = log or MemoryEventLog()
         self.clock = Clock()
         self.venue = venue or Venue()
         self.objects = MemoryObjectStore()
         self.board = RecordedProgress()
+        self.interruptions = Interruptions()
         self.runner = self._worker_with(workflow)
 
     def deploy(self, *workflows: Workflow) -> None:
@@ -139,6 +141,7 @@ class Bench:
             world=World(market_data=no_market_data, broker=lambda: self.venue, http=httpx.Client),
             board=self.board,
             now=self.clock,
+            interruptions=self.interruptions,
         )
 
     def submit(self, *symbols: str, **changes: Any) -> UUID:

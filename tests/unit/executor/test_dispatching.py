@@ -1,97 +1,17 @@
 """The dispatcher between log, store and queue: what it commits, what it sends, and in which order."""
 
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 
-from services.executor.dispatching import Dispatcher
-from services.executor.live_runs import LiveRun
+from services.executor.live_run import LiveRun
 from services.executor.pointers import arguments, message_id
 from services.executor.reconciling import Sighting
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase
 from shared.heartbeats import ActiveRun, WorkerHeartbeat
-from tests.builders import NOW, failure, stamp, submitted
-from tests.memory_log import MemoryEventLog
-from tests.memory_store import MemoryStore
-from tests.unit.executor.bench import Clock
-
-
-class RedisAway(Exception):
-    """The queue does not answer."""
-
-
-class ListSender:
-    """Keeps what is sent; raises while it is away."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[UUID, int]] = []
-        self.away = False
-
-    def send(self, run: LiveRun) -> None:
-        """Keep a pointer."""
-        if self.away:
-            raise RedisAway
-        self.sent.append((run.task_id, run.attempt))
-
-
-class QuietScout:
-    """Sees a Redis that is away, until it is given something to see."""
-
-    def __init__(self) -> None:
-        self.sighting: Sighting | None = None
-
-    def look(self) -> Sighting | None:
-        """Return what there is to see."""
-        return self.sighting
-
-
-class Desk:
-    """A dispatcher with everything around it."""
-
-    def __init__(self) -> None:
-        self.log = MemoryEventLog()
-        self.store = MemoryStore()
-        self.sender = ListSender()
-        self.scout = QuietScout()
-        self.clock = Clock()
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin again with what was committed, as after a crash."""
-        self.dispatcher = Dispatcher(
-            self.log, self.store, self.sender, self.scout, window=10, max_losses=2, now=self.clock
-        )
-        self.position = self.dispatcher.start()
-
-    def turn(self) -> timedelta | None:
-        """Follow the log to its end once."""
-        batch = self.log.read(self.position, topics=self.dispatcher.topics)
-        if batch:
-            self.dispatcher.process(batch)
-            self.position = batch[-1].position
-        return self.dispatcher.tick()
-
-    def submit(self) -> WorkflowExecution:
-        """Put a run into the log."""
-        execution = submitted()
-        self.log.save_execution(execution)
-        return execution
-
-    def fail_with_retry(self, execution: WorkflowExecution, *, due_in: float) -> None:
-        """Claim the run and have it wait for a retry."""
-        execution.claim(stamp(), attempt=1, worker="w")
-        execution.schedule_retry(
-            stamp(),
-            attempt=1,
-            step="load",
-            symbol=None,
-            failure=failure(),
-            started_at=stamp().at,
-            due_at=stamp(due_in).at,
-        )
-        self.log.save_execution(execution)
+from tests.builders import NOW, stamp
+from tests.unit.executor.desk import Desk, RedisAway
 
 
 def test_a_submitted_run_is_sent_once() -> None:
@@ -184,7 +104,7 @@ def test_a_pointer_says_what_people_look_for() -> None:
     desk = Desk()
     run = desk.submit()
     desk.turn()
-    (live,) = desk.store.rows.values()
+    (live,) = desk.store.load()[1]
 
     assert arguments(live) == {
         "task_id": str(run.id),

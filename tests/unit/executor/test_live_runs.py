@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from services.executor.live_runs import LiveRun, LiveRuns, RunState
+from services.executor.live_run import LiveRun, RunState
+from services.executor.live_runs import LiveRuns
+from services.executor.waiting import AGED_SHARE
 from shared.domain.execution import WorkflowExecution
 from shared.domain.priority import Priority
 from tests.builders import NOW, complete_all, failure, stamp, submitted
@@ -14,7 +16,7 @@ class Desk:
     """Live runs fed with the events of executions, in the order in which they are collected."""
 
     def __init__(self, *, window: int = 100) -> None:
-        self.runs = LiveRuns(window=window)
+        self.runs = LiveRuns(window=window, aging=timedelta(minutes=5))
         self.position = 0
 
     def feed(self, *executions: WorkflowExecution) -> None:
@@ -160,6 +162,24 @@ def test_an_ended_run_makes_room_in_the_window() -> None:
     assert desk.released() == [second.id]
 
 
+def test_a_run_that_had_its_turn_early_is_known_by_it_until_its_attempt_ends() -> None:
+    """Released in the turn of a higher level, it is not the first to make way again; afterwards it is as before."""
+    desk = Desk()
+    low = desk.submit(level=Priority.LOW)
+    for _ in range(AGED_SHARE):
+        desk.submit(level=Priority.HIGH)
+    released = [run.task_id for run in desk.runs.release(NOW + timedelta(minutes=5))]
+    assert released.index(low.id) == AGED_SHARE - 1
+
+    claim(low)
+    desk.feed(low)
+    (running,) = desk.runs.at_work()
+    assert (running.level, running.sent_level) == (Priority.LOW, Priority.HIGH)
+    schedule_retry(low, due_in=5)
+    desk.feed(low)
+    assert running.sent_level is None
+
+
 def test_a_finished_run_leaves_nothing_behind() -> None:
     """The last event of a run deletes its row."""
     desk = Desk()
@@ -176,7 +196,7 @@ def test_stored_runs_go_on_where_they_were() -> None:
     waiting = [live(since=3), live(since=1), live(since=2, sent_at=NOW)]
     retrying = live(since=4, state=RunState.RETRYING, due_at=stamp(5).at)
 
-    runs = LiveRuns([*waiting, retrying], window=2)
+    runs = LiveRuns([*waiting, retrying], window=2, aging=timedelta(minutes=5))
 
     assert [run.since for run in runs.release(NOW)] == [1]
     assert runs.due(stamp(5).at) == [retrying.task_id]
@@ -195,6 +215,7 @@ def live(**changes: object) -> LiveRun:
         "state": RunState.WAITING,
         "since": 1,
         "timeout_seconds": 60.0,
+        "waiting_since": NOW,
     }
     return LiveRun(**(fields | changes))  # type: ignore[arg-type]
 

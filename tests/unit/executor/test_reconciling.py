@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from services.executor.live_runs import LiveRun, RunState
+from services.executor.live_run import LiveRun, RunState
 from services.executor.pointers import message_id
 from services.executor.reconciling import POINTER_GRACE, Sighting, Watch
 from shared.domain.priority import Priority
@@ -26,6 +26,7 @@ def running(**changes: Any) -> LiveRun:
         "state": RunState.RUNNING,
         "since": 1,
         "timeout_seconds": 60.0,
+        "waiting_since": NOW,
         "worker": WORKER,
     }
     return LiveRun(**(fields | changes))

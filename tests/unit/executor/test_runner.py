@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from celery.exceptions import SoftTimeLimitExceeded
 
 from shared.domain.execution_records import StepState
 from shared.domain.phases import Phase
@@ -317,20 +316,6 @@ def test_time_spent_before_a_retry_counts_and_waiting_does_not() -> None:
     assert execution.failure is not None
     assert execution.failure.failure.timed_out
     assert execution.steps["slow", None].state is StepState.COMPLETED
-
-
-def test_celerys_soft_limit_inside_a_step_is_a_timeout() -> None:
-    """The exception that Celery raises in a step is told as what it is."""
-
-    def stuck(ctx: Context) -> int:
-        raise SoftTimeLimitExceeded
-
-    bench = Bench(workflow_of(stuck))
-    execution = bench.run(bench.submit())
-
-    assert execution.failure is not None
-    assert execution.failure.failure.timed_out
-    assert execution.failure.step == "stuck"
 
 
 def test_a_run_whose_definition_has_changed_fails_with_a_sentence() -> None:

@@ -7,7 +7,7 @@ import pytest
 from shared.domain.phases import Phase, celery_state, status
 
 ENDED = {Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED}
-CLAIMABLE = {Phase.WAITING, Phase.RETRY_DUE, Phase.LOST}
+CLAIMABLE = {Phase.WAITING, Phase.RETRY_DUE, Phase.LOST, Phase.PREEMPTED}
 
 
 @pytest.mark.parametrize("phase", Phase)

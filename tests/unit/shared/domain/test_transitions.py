@@ -51,6 +51,12 @@ def _refuse(run: WorkflowExecution) -> None:
         run.resolve_order(stamp(9), client_order_id=ORDER, outcome=None, reason="no money")
 
 
+def _make_way(run: WorkflowExecution) -> None:
+    """Obey a request to make way that the run has heard of."""
+    run.yields_to = "t-2"
+    run.make_way(stamp(9), **_attempt(run))
+
+
 COMMANDS: dict[type[Event], Callable[[WorkflowExecution], None]] = {
     happened.AttemptStarted: lambda run: run.claim(stamp(9), attempt=run.attempts + 1, worker=WORKER),
     happened.StepCompleted: lambda run: run.complete_step(stamp(9), **_attempt(run), **STEP, output=Output()),
@@ -72,6 +78,8 @@ COMMANDS: dict[type[Event], Callable[[WorkflowExecution], None]] = {
     happened.WorkerLost: lambda run: run.lose_worker(
         stamp(9), **_attempt(run), worker=WORKER, reason="no heartbeat", max_losses=3
     ),
+    happened.PreemptionRequested: lambda run: run.request_preemption(stamp(9), **_attempt(run), preempted_by="t-2"),
+    happened.Preempted: lambda run: _make_way(run),
     happened.CancelRequested: lambda run: run.request_cancel(stamp(9)),
     happened.Cancelled: lambda run: run.end_cancelled(stamp(9), **_attempt(run)),
     happened.Succeeded: lambda run: _succeed(run),

@@ -1,0 +1,71 @@
+"""A run that has not ended, as far as the dispatcher cares."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+
+from shared.domain.priority import Priority
+
+
+class RunState(StrEnum):
+    """What a run does; one that has ended is never stored."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    RETRYING = "retrying"
+    ENDED = "ended"
+
+
+class LiveRun(msgspec.Struct, kw_only=True):
+    """A run that has not ended. `attempt` is the one that runs, or the next one while it waits.
+
+    `since` is the log position of its last move. A waiting run waits since `waiting_since`; one with `sent_at` has a
+    pointer in the queue of `sent_level`, which is above its own level if it has waited for long. A running one came
+    from that queue; it has started at `started_at`, with `spent_seconds` of its time used up before. Since `asked_at`
+    it is asked to stop, for the task `yields_to` or because it is cancelled.
+    """
+
+    task_id: UUID
+    strategy_id: str
+    symbols: tuple[str, ...]
+    user_id: str
+    level: Priority
+    attempt: int
+    state: RunState
+    since: int
+    timeout_seconds: float
+    waiting_since: datetime
+    trace: str | None = None
+    worker: str | None = None
+    resumed: bool = False
+    due_at: datetime | None = None
+    sent_at: datetime | None = None
+    sent_level: Priority | None = None
+    started_at: datetime | None = None
+    spent_seconds: float = 0.0
+    asked_at: datetime | None = None
+    yields_to: str | None = None
+    preemptions: int = 0
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether it waits here, and not in Redis."""
+        return self.state is RunState.WAITING and self.sent_at is None
+
+    @property
+    def is_sent(self) -> bool:
+        """Tell whether it waits in Redis."""
+        return self.state is RunState.WAITING and self.sent_at is not None
+
+    @property
+    def at_work(self) -> bool:
+        """Tell whether a worker has it."""
+        return self.state in (RunState.RUNNING, RunState.CANCELLING)
+
+    @property
+    def time_left(self) -> timedelta:
+        """Return what its next attempt, or the running one from its start, has of the run's time."""
+        return timedelta(seconds=self.timeout_seconds - self.spent_seconds)
