@@ -10,6 +10,7 @@ import msgspec
 
 from shared.domain.outputs import Output, OutputKind
 from shared.domain.phases import Status
+from shared.domain.priority import Priority
 from shared.domain.views import OrderView, StepView, TaskView, trace_id
 from shared.log.event_log import Recorded
 from shared.objects.store import ObjectCorrupt, ObjectMissing, ObjectStore
@@ -46,8 +47,26 @@ def default_reason(view: TaskView) -> str | None:
             return f"failed, and is tried again at {view.next_retry_at:%Y-%m-%dT%H:%M:%SZ}"
         case Status.RETRYING:
             return "its retry is due; waiting for a free worker"
+        case Status.PREEMPTED:
+            return preempted_reason(view)
         case _:
             return None
+
+
+def preempted_reason(view: TaskView, *, priority: Priority | None = None) -> str:
+    """Return for whom and when a task made way, and what comes next; `priority` is that of the other, if known."""
+    other = f"{priority}-priority task" if priority else "task"
+    at = f" at {view.preempted_at:%Y-%m-%dT%H:%M:%SZ}" if view.preempted_at else ""
+    times = f", for the {_ordinal(view.preemptions)} time" if view.preemptions > 1 else ""
+    return (
+        f"preempted by {other} {view.preempted_by}{at}{times}; resumes from its checkpoint as soon as a worker is free"
+    )
+
+
+def _ordinal(number: int) -> str:
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
 
 
 def step_document(view: StepView) -> dict[str, Any]:

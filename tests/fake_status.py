@@ -13,11 +13,13 @@ import msgspec
 
 from shared.documents import order_document, step_document, task_document
 from shared.domain.execution import WorkflowExecution
+from shared.domain.phases import Phase, status
 from shared.domain.views import OrderView, StepView, TaskView, ledger_views, step_views, task_view
 from shared.objects import MemoryObjectStore
 from tests.builders import NOW
 
 PARTS = ("database", "redis", "projector", "dispatcher", "results", "orders", "workers", "scheduler")
+ENDED = [status(phase) for phase in Phase if phase.ended]
 _ORDER_FILTER = ("task_id", "symbol", "state")
 _TASK = re.compile(r"/tasks/([0-9a-f-]{36})")
 _STEPS = re.compile(r"/tasks/([0-9a-f-]{36})/steps")
@@ -30,17 +32,26 @@ class _Row(NamedTuple):
 
 
 class FakeStatus:
-    """Knows the runs it was shown, as they were then; `away` makes it refuse connections."""
+    """Knows the runs it was shown, as they were then; `away` makes it refuse connections.
+
+    `position` counts the events that it was shown, unless a test sets it. A page of live tasks has `most_live` at most;
+    `on_live` is called after it has looked which they are.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[UUID, _Row] = {}
         self.away = False
         self.down: set[str] = set()
+        self.position = 0
+        self.most_live = 10_000
+        self.on_live: Callable[[], None] = lambda: None
         self.asked: list[str] = []
 
     def show(self, *executions: WorkflowExecution) -> None:
         """Project runs as they are now."""
         for execution in executions:
+            known = self._rows.get(execution.id)
+            self.position += execution.version - (known.view.version if known else 0)
             self._rows[execution.id] = _Row(
                 task_view(execution), tuple(step_views(execution)), tuple(ledger_views(execution))
             )
@@ -59,6 +70,8 @@ class FakeStatus:
             return _json({"status": "ready", "parts": {name: self._part(name) for name in PARTS}})
         if path == "/tasks":
             return self._list(query)
+        if path == "/tasks/live":
+            return self._live(query)
         if path == "/orders":
             return self._orders(query)
         if found := _STEPS.fullmatch(path):
@@ -70,9 +83,24 @@ class FakeStatus:
     def _part(self, name: str) -> dict[str, Any]:
         return {"up": name not in self.down, "detail": "it is down" if name in self.down else None}
 
+    def _live(self, query: httpx.QueryParams) -> httpx.Response:
+        views = sorted((row.view for row in self._rows.values()), key=_newest_first)
+        matching = [(place, view) for place, view in enumerate(views) if _matches(view, query)]
+        live = [(place, view) for place, view in matching if view.status not in ENDED]
+        limit = min(int(query["limit"]), self.most_live)
+        left = [(place, view) for place, view in live if place > int(query.get("cursor", "-1"))]
+        document = {
+            "items": [{"task_id": view.task_id, "version": view.version} for _, view in left[:limit]],
+            "next_cursor": str(left[limit - 1][0]) if len(left) > limit else None,
+            "position": self.position,
+            "finished": None if "cursor" in query else len(matching) - len(live),
+        }
+        self.on_live()
+        return _json(document)
+
     def _list(self, query: httpx.QueryParams) -> httpx.Response:
         views = [row.view for row in self._rows.values() if _matches(row.view, query)]
-        views.sort(key=lambda view: (view.submitted_at, view.task_id), reverse=True)
+        views.sort(key=_newest_first)
         return _page(views, query, _document)
 
     def _orders(self, query: httpx.QueryParams) -> httpx.Response:
@@ -96,6 +124,10 @@ def _matches(view: TaskView, query: httpx.QueryParams) -> bool:
         and ("since" not in query or view.submitted_at >= datetime.fromisoformat(query["since"]))
         and ("until" not in query or view.submitted_at < datetime.fromisoformat(query["until"]))
     )
+
+
+def _newest_first(view: TaskView) -> tuple[float, int]:
+    return -view.submitted_at.timestamp(), -UUID(view.task_id).int
 
 
 def _page(items: Sequence[Any], query: httpx.QueryParams, document: Callable[[Any], Any]) -> httpx.Response:

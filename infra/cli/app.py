@@ -29,6 +29,8 @@ for command in (
     database.rebuild,
     tasks.submit,
     tasks.show,
+    tasks.cancel,
+    tasks.retry,
     demo.demo,
 ):
     app.command()(command)

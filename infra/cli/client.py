@@ -39,9 +39,15 @@ class Client:
         """Read a resource."""
         return self._send("GET", path, params=query)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Json:
-        """Send a body."""
-        return self._send("POST", path, json=body)
+    def post(
+        self, path: str, body: Mapping[str, Any] | None = None, *, timeout_seconds: float = _TIMEOUT_SECONDS
+    ) -> Json:
+        """Send a body, or none."""
+        return self._send("POST", path, json=body, timeout=timeout_seconds)
+
+    def delete(self, path: str, **query: str) -> Json:
+        """Delete a resource, which cancels a task."""
+        return self._send("DELETE", path, params=query)
 
     def items(self, path: str) -> Iterator[Json]:
         """All items of a list, page after page."""

@@ -43,6 +43,19 @@ class CancelAnswer(BaseModel):
     cancelling: bool
 
 
+class BulkCancelAnswer(BaseModel):
+    """The tasks that matched. `count` of them end: `cancelled` have, `cancelling` (`cancelling_ids`) have yet to be let
+    go by their workers. Those that had `finished` before stay as they are; more than 100,000 are not counted.
+    """
+
+    count: int
+    cancelled: int
+    cancelling: int
+    finished: int
+    task_ids: list[UUID]
+    cancelling_ids: list[UUID]
+
+
 class StepProgress(BaseModel):
     """How far the running step says it is."""
 
@@ -101,6 +114,8 @@ class Task(BaseModel):
     max_retries: int
     next_retry_at: datetime | None
     preemptions: int
+    preempted_by: str | None
+    preempted_at: datetime | None
     submitted_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -67,13 +67,13 @@ Labels = Annotated[
 ]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     """No conversions, no unknown fields, no NaN."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class TaskRequest(_Body):
+class TaskRequest(Body):
     """One run of a strategy. What is left out, or null, is the strategy's own choice, and priority `normal`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
@@ -94,7 +94,7 @@ class TaskRequest(_Body):
     labels: Labels = Field(default_factory=dict, description="yours, for finding it again")
 
 
-class BatchRequest(_Body):
+class BatchRequest(Body):
     """Several tasks, all or none of which are recorded."""
 
     model_config = ConfigDict(

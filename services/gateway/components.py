@@ -9,12 +9,15 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from fastapi import Request
 
+from services.gateway.bulk_cancellations import BulkCancellations
 from services.gateway.cancellations import Cancellations
 from services.gateway.catalogue import Catalogue
+from services.gateway.decisions import Decisions
 from services.gateway.past import Past
 from services.gateway.readiness import Readiness
 from services.gateway.reading import Reading
 from services.gateway.recent_writes import RecentWrites
+from services.gateway.retries import Retries
 from services.gateway.settings import GatewaySettings
 from services.gateway.status_client import StatusClient
 from services.gateway.submissions import Submissions
@@ -33,6 +36,8 @@ class Components:
     catalogue: Catalogue
     submissions: Submissions
     cancellations: Cancellations
+    bulk_cancellations: BulkCancellations
+    retries: Retries
     reading: Reading
     past: Past
     readiness: Readiness
@@ -49,6 +54,7 @@ async def open_components(
         catalogue = Catalogue(log, settings.database_url)
         await stack.enter_async_context(_followed(catalogue))
         writes, objects = RecentWrites(), LocalObjectStore(settings.objects_folder)
+        decisions = Decisions(log, writes)
         yield Components(
             catalogue=catalogue,
             submissions=Submissions(
@@ -58,7 +64,9 @@ async def open_components(
                 id_namespace=settings.id_namespace,
                 result_ttl_seconds=settings.result_ttl_seconds,
             ),
-            cancellations=Cancellations(log, writes),
+            cancellations=Cancellations(decisions),
+            bulk_cancellations=BulkCancellations(log, status, writes, decisions),
+            retries=Retries(decisions),
             reading=Reading(log, status, writes, objects),
             past=Past(log, objects, now=lambda: datetime.now(UTC)),
             readiness=Readiness(log, catalogue, status),

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from fastapi import Response
 
+from services.gateway.bulk_cancellations import BulkCancellation
 from services.gateway.cancellations import Cancellation
 from shared.domain.catalogue import StrategyDescription
 from shared.domain.execution import WorkflowExecution
@@ -57,6 +58,21 @@ def cancel_document(cancellation: Cancellation) -> dict[str, Any]:
         "was": cancellation.was,
         "cancelling": not cancellation.ended,
     }
+
+
+def bulk_cancel_document(done: BulkCancellation) -> dict[str, Any]:
+    """Return the answer to the cancellation of many tasks."""
+    document: dict[str, Any] = msgspec.to_builtins(
+        {
+            "count": len(done.task_ids),
+            "cancelled": len(done.cancelled),
+            "cancelling": len(done.cancelling),
+            "finished": done.finished,
+            "task_ids": done.task_ids,
+            "cancelling_ids": done.cancelling,
+        }
+    )
+    return document
 
 
 def strategy_document(strategy: StrategyDescription) -> dict[str, Any]:

@@ -15,6 +15,16 @@ ACCEPTANCE = {
 }
 CANCELLED = {"task_id": TASK_ID, "state": "REVOKED", "was": "queued", "cancelling": False}
 CANCELLING = {"task_id": TASK_ID, "state": "STARTED", "was": "running", "cancelling": True}
+OTHER_ID = "c2f7c1de-33a5-4b0e-8f43-5d1b2f6f7a11"
+BULK_CANCELLED = {
+    "count": 2,
+    "cancelled": 2,
+    "cancelling": 0,
+    "finished": 7,
+    "task_ids": [TASK_ID, OTHER_ID],
+    "cancelling_ids": [],
+}
+BULK_CANCELLING = BULK_CANCELLED | {"cancelled": 1, "cancelling": 1, "cancelling_ids": [OTHER_ID]}
 TASK: dict[str, Any] = {
     "task_id": TASK_ID,
     "strategy_id": "sma-crossover",
@@ -46,6 +56,8 @@ TASK: dict[str, Any] = {
     "max_retries": 3,
     "next_retry_at": None,
     "preemptions": 0,
+    "preempted_by": None,
+    "preempted_at": None,
     "submitted_at": "2026-01-30T14:30:00.125000Z",
     "started_at": "2026-01-30T14:30:00.161000Z",
     "finished_at": None,
@@ -55,6 +67,11 @@ TASK: dict[str, Any] = {
     "parent_task_id": None,
     "trace_id": TRACE_ID,
     "version": 4,
+}
+RETRIED: dict[str, Any] = TASK | {
+    "state": "RETRY",
+    "status": "retrying",
+    "reason": "its retry is due; waiting for a free worker",
 }
 STEP = {
     "index": 0,

@@ -8,37 +8,22 @@ from typing import Annotated
 from fastapi import Query, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from services.gateway.bodies import STRATEGY_ID, Symbol
+from services.gateway.bodies import Symbol
+from services.gateway.conditions import Reason, TaskConditions, moment
 from services.gateway.problems import invalid_input
 from shared.domain.errors import FieldError
 from shared.domain.orders import OrderState
-from shared.domain.phases import CeleryState, Status
-from shared.domain.priority import Priority
 
 REPEATABLE = frozenset({"label"})
 UUID_TEXT = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 POSITION = r"^[0-9]{1,18}$"
-LABEL = r"^[a-z0-9_.-]{1,40}:[^\x00-\x1f\x7f]{0,100}$"
-
-
-def _moment(value: object) -> datetime:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ValueError("must be an ISO 8601 time with its zone, such as 2026-01-31T14:30:00Z")
-    return moment
-
-
-Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
 def _position_or_moment(value: object) -> int | datetime:
     if isinstance(value, str) and re.fullmatch(POSITION, value):
         return int(value)
     try:
-        return _moment(value)
+        return moment(value)
     except ValueError:
         raise ValueError(
             "must be a position of the log, such as 1042, or an ISO 8601 time with its zone, such as "
@@ -51,8 +36,6 @@ PositionOrMoment = Annotated[
     BeforeValidator(_position_or_moment),
     WithJsonSchema({"type": "string", "anyOf": [{"pattern": POSITION}, {"format": "date-time"}]}),
 ]
-_Name = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,100}$")]
-_Label = Annotated[str, StringConstraints(pattern=LABEL)]
 
 
 class _Query(BaseModel):
@@ -77,9 +60,7 @@ class MomentQuery(_Query):
 class CancelQuery(_Query):
     """Why a task is cancelled."""
 
-    reason: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{0,500}$")] | None = Field(
-        None, description="kept with the task, up to 500 characters"
-    )
+    reason: Reason | None = Field(None, description="kept with the task, up to 500 characters")
 
 
 class PageQuery(_Query):
@@ -91,28 +72,13 @@ class PageQuery(_Query):
     )
 
 
-class TaskQuery(_Query):
+class TaskQuery(TaskConditions):
     """Which tasks, newest first; all conditions must hold."""
 
     limit: int = Field(50, ge=1, le=500, description="how many at most")
     cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,200}$")] | None = Field(
         None, description="next_cursor of the page before"
     )
-    state: CeleryState | None = None
-    status: Status | None = None
-    strategy_id: Annotated[str, StringConstraints(pattern=STRATEGY_ID)] | None = None
-    symbol: Symbol | None = None
-    user_id: _Name | None = None
-    priority: Priority | None = None
-    schedule_id: _Name | None = None
-    label: list[_Label] = Field(default_factory=list, max_length=20, description="key:value; may be repeated")
-    since: Moment | None = Field(None, description="submitted at this time or later")
-    until: Moment | None = Field(None, description="submitted before this time")
-
-    def parameters(self) -> list[tuple[str, str | int]]:
-        """Return what was asked, in the form in which the status service takes it."""
-        given = self.model_dump(mode="json", exclude_none=True, exclude={"label"})
-        return [*given.items(), *(("label", label) for label in self.label)]
 
 
 class OrderQuery(_Query):

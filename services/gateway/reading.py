@@ -13,6 +13,7 @@ from services.gateway.recent_writes import RecentWrites
 from services.gateway.status_client import ProjectedTask, StatusClient
 from shared.documents import event_document, order_document, step_document, task_document
 from shared.domain.errors import Unavailable
+from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_events import Submitted
 from shared.domain.phases import TRANSITIONS
 from shared.domain.views import ledger_views, step_views, task_view
@@ -98,7 +99,11 @@ class Reading:
         return projected
 
     async def _task_from_log(self, task_id: UUID) -> bytes:
-        view = task_view(await self._log.execution(task_id))
+        return await self.document(await self._log.execution(task_id))
+
+    async def document(self, execution: WorkflowExecution) -> bytes:
+        """Return a task as its own record tells it."""
+        view = task_view(execution)
         document = await asyncio.to_thread(task_document, view, now=datetime.now(UTC), objects=self._objects)
         return msgspec.json.encode(document)
 

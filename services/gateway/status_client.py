@@ -14,6 +14,9 @@ from shared.telemetry import current_traceparent
 PATIENCE = httpx.Timeout(2.0, connect=0.5)
 HEALTH_PATIENCE = httpx.Timeout(4.0, connect=0.5)
 """The service itself gives PostgreSQL and Redis three seconds to answer."""
+LIVE_PATIENCE = httpx.Timeout(10.0, connect=0.5)
+"""Many tasks at once, counted by conditions that need not have an index."""
+LIVE_LIMIT = 10_000
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32)
 
 _T = TypeVar("_T")
@@ -26,6 +29,25 @@ class ProjectedTask(NamedTuple):
 
     version: int
     document: bytes
+
+
+class LiveTask(msgspec.Struct, frozen=True):
+    """A task that has not ended, as far as the tables tell, and how many events they have seen of it."""
+
+    task_id: UUID
+    version: int
+
+
+class LivePage(msgspec.Struct, frozen=True):
+    """A part of the live tasks, of tables that hold the log up to `position`.
+
+    `finished` counts those beside them that have ended, on the first page only.
+    """
+
+    items: list[LiveTask]
+    next_cursor: str | None
+    position: int
+    finished: int | None
 
 
 class _Version(msgspec.Struct):
@@ -77,6 +99,16 @@ class StatusClient:
         if document is None:
             raise _unavailable()
         return document
+
+    async def live(self, conditions: Parameters, *, cursor: str | None = None, limit: int = LIVE_LIMIT) -> LivePage:
+        """Return a page of the tasks that have not ended and meet conditions, newest first."""
+        page: list[tuple[str, str | int]] = [("limit", limit)]
+        if cursor is not None:
+            page.append(("cursor", cursor))
+        document = await self._get("/tasks/live", [*conditions, *page], patience=LIVE_PATIENCE)
+        if document is None:
+            raise _unavailable()
+        return _decode(document, LivePage)
 
     async def steps(self, task_id: UUID, parameters: Parameters) -> bytes | None:
         """Return a page of a task's steps as JSON, None when the task is not projected. Raises InvalidInput."""

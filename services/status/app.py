@@ -7,6 +7,10 @@
     GET /tasks?state=&status=&strategy_id=&symbol=&user_id=&priority=&schedule_id=
               &label=k:v&label=...&since=&until=&limit=&cursor=
                                  200 {"items", "next_cursor"}, newest first
+    GET /tasks/live?(the same conditions)&limit=&cursor=
+                                 200 {"items": [{"task_id", "version"}], "next_cursor", "position", "finished"}, newest
+                                 first: those that have not ended, of tables that hold the log up to `position`, and on
+                                 the first page how many beside them have ended (100,000 at most)
     GET /tasks/{task_id}/steps?limit=&cursor=
                                  200 {"items", "next_cursor"}, in the order in which they run; 404
     GET /tasks/{task_id}/events?limit=&cursor=

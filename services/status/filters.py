@@ -10,6 +10,7 @@ from shared.domain.phases import CeleryState, Phase, Status, celery_state, statu
 from shared.domain.priority import Priority
 
 MAX_LIMIT = 500
+MAX_LIVE = 10_000
 
 # PostgreSQL has no NUL character in text, so nothing can be found by one.
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
@@ -47,6 +48,12 @@ class TaskFilter(Page):
             key, _, value = label.partition(":")
             wanted.setdefault(key, []).append(value)
         return wanted
+
+
+class LiveFilter(TaskFilter):
+    """The query of `GET /tasks/live`: that of a list, with longer pages."""
+
+    limit: int = Field(MAX_LIVE, ge=1, le=MAX_LIVE)
 
 
 class OrderFilter(Page):

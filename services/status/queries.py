@@ -1,6 +1,7 @@
 """Every question that is put to the tables, as a function of an open connection."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,12 +13,27 @@ from services.status.rows import order_of, step_of, task_of
 from services.status.tables import execution_steps, workflow_executions
 from services.status.tables import orders as ledger
 from shared.domain.execution_records import StepState
-from shared.domain.phases import Status
+from shared.domain.phases import Phase, Status, status
 from shared.domain.priority import Priority
 from shared.domain.views import OrderView, StepView, TaskView
 
 COUNT_LIMIT = 1_000
 """Where counting those ahead in the queue stops: the exact number above it helps nobody."""
+
+
+ENDED_LIMIT = 100_000
+"""Where counting tasks that have ended stops."""
+
+_ENDED = [str(status(phase)) for phase in Phase if phase.ended]
+_LIVE = [str(each) for each in Status if str(each) not in _ENDED]
+
+
+class LiveRow(NamedTuple):
+    """A task that has not ended: how many events of it are projected, and what it is sorted by."""
+
+    task_id: UUID
+    version: int
+    submitted_at: datetime
 
 
 class Ahead(NamedTuple):
@@ -41,6 +57,22 @@ def tasks(connection: sa.Connection, wanted: TaskFilter, after: TaskCursor | Non
     if after is not None:
         statement = statement.where(sa.tuple_(t.c.submitted_at, t.c.task_id) < sa.tuple_(*after))
     return [task_of(row) for row in connection.execute(statement.limit(wanted.limit + 1)).mappings()]
+
+
+def live_tasks(connection: sa.Connection, wanted: TaskFilter, after: TaskCursor | None) -> list[LiveRow]:
+    """Return up to `wanted.limit + 1` tasks that have not ended, newest first."""
+    c = workflow_executions.c
+    statement = sa.select(c.task_id, c.version, c.submitted_at).where(*_conditions(wanted), c.status.in_(_LIVE))
+    if after is not None:
+        statement = statement.where(sa.tuple_(c.submitted_at, c.task_id) < sa.tuple_(*after))
+    statement = statement.order_by(c.submitted_at.desc(), c.task_id.desc()).limit(wanted.limit + 1)
+    return [LiveRow(*row) for row in connection.execute(statement)]
+
+
+def count_ended(connection: sa.Connection, wanted: TaskFilter) -> int:
+    """Return how many tasks that have ended meet the conditions; at most ENDED_LIMIT."""
+    found = sa.select(sa.literal(1)).where(*_conditions(wanted), workflow_executions.c.status.in_(_ENDED))
+    return int(connection.scalar(sa.select(sa.func.count()).select_from(found.limit(ENDED_LIMIT).subquery())) or 0)
 
 
 def _conditions(wanted: TaskFilter) -> list[sa.ColumnElement[bool]]:
@@ -95,6 +127,12 @@ def retrying_step(connection: sa.Connection, task_id: UUID) -> StepView | None:
     statement = sa.select(t).where(t.c.task_id == task_id, t.c.state == str(StepState.RETRYING)).order_by(t.c.index)
     row = connection.execute(statement).mappings().first()
     return None if row is None else step_of(row)
+
+
+def priorities(connection: sa.Connection, task_ids: Sequence[UUID]) -> list[Priority]:
+    """Return the levels of those of the tasks that are projected; in no order."""
+    c = workflow_executions.c
+    return [Priority(found) for found in connection.scalars(sa.select(c.priority).where(c.task_id.in_(task_ids)))]
 
 
 def ahead(connection: sa.Connection, view: TaskView) -> list[Ahead]:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from services.status.queries import COUNT_LIMIT, Ahead
 from shared.domain.catalogue import StepDescription
+from shared.domain.priority import Priority
 from shared.domain.views import StepView
 
 
@@ -39,3 +40,27 @@ def retry_reason(
     if next_retry_at is None:
         return f"retry {step.attempts} of {limit} is due{after}; waiting for a free worker"
     return f"retry {step.attempts} of {limit} at {next_retry_at:%Y-%m-%dT%H:%M:%SZ}{after}"
+
+
+def no_worker_reason(priority: Priority, queue: str, *, since: datetime | None) -> str:
+    """Return that no living worker serves the queue in which a task waits, since when, and what to do."""
+    waiting = f", waiting since {since:%Y-%m-%dT%H:%M:%SZ}" if since else ""
+    return (
+        f"no worker takes {priority}-priority tasks now{waiting}: start one (`blotter up` does), or name the queue "
+        f"{queue} in BLOTTER_WORKER_QUEUES of one that runs"
+    )
+
+
+_UNLESS = "a step must not be cut short, or was too often"
+
+
+def busy_reason(slots: int, *, lower: int) -> str:
+    """Return by whom all slots of the workers are taken, for a task that is the next one; `lower` are to make way."""
+    taken = f"waiting for a free worker: all {slots:,} are taken" if slots > 1 else "waiting for the worker to be free"
+    match lower:
+        case 0:
+            return f"{taken} by tasks of its own level or a higher one" if slots > 1 else taken
+        case 1:
+            return f"{taken}; a task of a lower level makes way unless {_UNLESS}"
+        case _:
+            return f"{taken}; {lower:,} tasks of lower levels make way unless {_UNLESS}"

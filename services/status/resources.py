@@ -13,7 +13,9 @@ from redis.backoff import NoBackoff
 
 from services.status.database import create_engine
 from services.status.live_progress import LiveProgress
+from services.status.quiet_redis import QuietRedis
 from services.status.settings import StatusSettings
+from services.status.workers import Heartbeats
 from shared.domain.errors import Unavailable
 from shared.log.async_event_log import AsyncEventLog
 from shared.objects.local import LocalObjectStore
@@ -54,6 +56,7 @@ class Resources:
     redis: Redis
     objects: ObjectStore
     live_progress: LiveProgress
+    heartbeats: Heartbeats
 
 
 @asynccontextmanager
@@ -67,6 +70,7 @@ async def open_resources(settings: StatusSettings) -> AsyncIterator[Resources]:
         # A query does not wait for Redis: it goes on without.
         retry=Retry(NoBackoff(), 1),
     )
+    quiet = QuietRedis(redis)
     try:
         async with AsyncEventLog(settings.database_url, pool_size=CONNECTIONS) as log:
             yield Resources(
@@ -74,7 +78,8 @@ async def open_resources(settings: StatusSettings) -> AsyncIterator[Resources]:
                 log=log,
                 redis=redis,
                 objects=LocalObjectStore(settings.objects_folder),
-                live_progress=LiveProgress(redis),
+                live_progress=LiveProgress(quiet),
+                heartbeats=Heartbeats(quiet),
             )
     finally:
         await redis.aclose()

@@ -47,6 +47,8 @@ workflow_executions = sa.Table(
     sa.Column("max_retries", sa.Integer, nullable=False),
     _time("next_retry_at"),
     sa.Column("preemptions", sa.Integer, nullable=False),
+    sa.Column("preempted_by", sa.Text),
+    _time("preempted_at"),
     _time("submitted_at", nullable=False),
     _time("started_at"),
     _time("finished_at"),

@@ -1,6 +1,7 @@
 """The event log for asyncio code: the same rows, the same order, no thread in between."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from types import TracebackType
 from typing import Any, Self, cast
 from uuid import UUID
@@ -20,6 +21,13 @@ from shared.log.recorder import APPEND, EVENTS_TABLE, FIND, READ, SCHEMA, append
 STREAM = (
     f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
     "WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version LIMIT %s"
+)
+STREAMS = (
+    f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
+    "WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version"
+)
+TOUCHED = (
+    f"SELECT DISTINCT originator_id FROM {SCHEMA}.{EVENTS_TABLE} WHERE notification_id > %s AND notification_id <= %s"
 )
 LATEST = (
     f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
@@ -109,6 +117,17 @@ class AsyncEventLog:
         if execution is None:
             raise task_not_found(task_id)
         return execution
+
+    async def executions(self, task_ids: Sequence[UUID]) -> list[WorkflowExecution]:
+        """Return those of the runs that the log knows, read in one question; in no order."""
+        recorded = self._recorded(await self._query(STREAMS, (list(task_ids),)))
+        streams = groupby((each.event for each in recorded), key=lambda event: event.originator_id)
+        folded = (fold(None, events) for _, events in streams)
+        return [execution for execution in folded if execution is not None]
+
+    async def touched(self, after: int, until: int) -> list[UUID]:
+        """Return the streams that have events after the position `after`, up to `until`; in no order."""
+        return [row[0] for row in await self._query(TOUCHED, (after, until))]
 
     async def stream(self, originator_id: UUID, *, gt: int = 0, limit: int = ALL_OF_IT) -> list[Recorded]:
         """Return up to `limit` events of one stream with versions greater than `gt`, oldest first."""

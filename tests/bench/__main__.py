@@ -7,19 +7,14 @@ from the kill -9 of a worker until the run that it had goes on with another one.
 
 import argparse
 import statistics
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psutil
-
+from tests.bench.cancelling import busy_workers, cancel_all, cancel_one, fill
 from tests.e2e.stack import Stack
+from tests.e2e.workers import worker
 from tests.servers import open_folder
 from tests.waiting import until
 
@@ -34,6 +29,9 @@ def main() -> None:
     arguments.add_argument("--bursts", type=int, default=3, help="bursts; the median counts")
     arguments.add_argument("--singles", type=int, default=200, help="single runs for the latency")
     arguments.add_argument("--deaths", type=int, default=20, help="workers killed for the time to recover")
+    arguments.add_argument(
+        "--queued", type=int, default=10_000, help="tasks that are queued when one or all are cancelled"
+    )
     chosen = arguments.parse_args()
     with open_folder() as folder, Stack(folder / "home") as stack:
         burst(stack, 50)
@@ -43,6 +41,18 @@ def main() -> None:
         print(f"idle latency, {chosen.singles} runs: p50 {_at(latencies, 50):.1f} ms, p99 {_at(latencies, 99):.1f} ms")
         recoveries = sorted(recovery(stack, folder) for _ in range(chosen.deaths))
         print(f"recovery, {chosen.deaths} deaths: p50 {_at(recoveries, 50):.2f} s, p99 {_at(recoveries, 99):.2f} s")
+        with busy_workers(stack, folder):
+            cancelling(stack, chosen.queued, chosen.bursts, chosen.singles)
+
+
+def cancelling(stack: Stack, queued: int, bursts: int, singles: int) -> None:
+    """Measure how long it takes to cancel all queued tasks, or one of few and one of many, and print it."""
+    for answered, followed in (cancel_all(stack, queued) for _ in range(bursts)):
+        print(f"cancelling {queued} queued tasks at once: {answered:.2f} s, known everywhere after {followed:.2f} s")
+    for number in (singles, queued):
+        ids = fill(stack, number, f"one of {number}")
+        each = sorted(cancel_one(stack, task_id) * 1000 for task_id in ids[-singles:])
+        print(f"cancelling one of {number} queued tasks: p50 {_at(each, 50):.1f} ms, p99 {_at(each, 99):.1f} ms")
 
 
 def burst(stack: Stack, runs: int) -> float:
@@ -78,34 +88,6 @@ def recovery(stack: Stack, folder: Path) -> float:
         stack.wait(mine, "SUCCESS", seconds=60)
     started = [event for event in stack.events(mine) if event["type"] == "execution.attempt_started"]
     return (_time(started[1]["at"]) - died_at).total_seconds()
-
-
-@dataclass
-class Worker:
-    """A worker beside those of the stack."""
-
-    name: str
-    process: psutil.Process
-
-    def kill(self) -> None:
-        """Kill it with its children, as a machine that is gone."""
-        for each in [*self.process.children(recursive=True), self.process]:
-            each.kill()
-
-
-@contextmanager
-def worker(stack: Stack, name: str) -> Iterator[Worker]:
-    """Run one more worker of this name."""
-    command = [sys.executable, "-m", "services.executor.worker"]
-    environment = {**stack.environment, "BLOTTER_WORKER_NAME": f"{name}@%h"}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    started = Worker(name, psutil.Process(process.pid))
-    try:
-        yield started
-    finally:
-        if process.poll() is None:
-            started.kill()
-        process.wait()
 
 
 def _ended(stack: Stack, wanted: set[str]) -> list[datetime] | None:

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from services.gateway.answers import OrderPage, Step, StepPage, Task, TaskPage
+from services.gateway.conditions import TaskConditions
 from services.gateway.queries import OrderQuery, TaskQuery
 from services.gateway.status_client import StatusClient
 from services.status.app import create_app
@@ -21,7 +22,7 @@ from services.status.projector import Projector
 from services.status.settings import StatusSettings
 from shared.domain.errors import InvalidInput, Unavailable
 from shared.domain.execution import WorkflowExecution
-from shared.domain.phases import Phase
+from shared.domain.phases import Phase, Status
 from shared.domain.priority import Priority
 from shared.log.event_log import EventLog
 from tests.builders import in_phase, outcome, running, stamp, submitted, with_order
@@ -178,6 +179,40 @@ async def test_lists_are_narrowed_by_every_condition(side: Side, wanted: dict[st
         submitted(at=stamp(2), user_id="c", symbols=("BTC/USD",), labels={}),
     )
     assert await side.users(**wanted) == users
+
+
+async def test_live_tasks_are_those_that_have_not_ended(side: Side) -> None:
+    """With how many events are known of each; those that match and have ended are counted beside them."""
+    by_phase = {phase: in_phase(phase, user_id="a") for phase in Phase}
+    side.show(*by_phase.values(), in_phase(Phase.WAITING, user_id="b"), in_phase(Phase.FAILED, user_id="b"))
+    page = await side.client.live(TaskConditions(user_id="a").parameters())
+    live = {(run.id, run.version) for phase, run in by_phase.items() if not phase.ended}
+    assert {(task.task_id, task.version) for task in page.items} == live
+    assert (page.finished, page.next_cursor) == (3, None)
+    failed = await side.client.live(TaskConditions(status=Status.FAILED).parameters())
+    assert (failed.items, failed.finished) == ([], 2)
+
+
+async def test_live_tasks_come_newest_first_in_pages(side: Side) -> None:
+    """Following next_cursor gives every task once, also when those before have ended meanwhile."""
+    runs = [submitted(at=stamp(number)) for number in range(5)]
+    side.show(*runs)
+    first = await side.client.live([], limit=2)
+    for run in runs[3:]:
+        run.request_cancel(stamp(9))
+    side.show(*runs[3:])
+    second = await side.client.live([], limit=2, cursor=first.next_cursor)
+    assert [task.task_id for task in first.items] == [runs[4].id, runs[3].id]
+    assert [task.task_id for task in second.items] == [runs[2].id, runs[1].id]
+
+
+async def test_live_tasks_bear_the_position_of_their_tables(side: Side) -> None:
+    """Whoever must not miss a task looks at what the log says after it."""
+    before = await side.client.live([])
+    side.show(submitted())
+    after = await side.client.live([])
+    assert (len(before.items), len(after.items)) == (0, 1)
+    assert (before.position, after.position) == (0, 1)
 
 
 async def test_a_foreign_cursor_is_bad_input(side: Side) -> None:

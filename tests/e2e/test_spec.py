@@ -17,6 +17,7 @@ from shared.domain.outputs import ObjectRef
 from shared.objects import LocalObjectStore
 from shared.settings import sqlalchemy_url
 from tests.e2e.stack import CHECKOUT, Stack
+from tests.e2e.workers import node_name, worker
 from tests.waiting import until
 
 LEVELS = ("high", "normal", "low")
@@ -125,6 +126,58 @@ def test_r2_3_runs_go_side_by_side_up_to_the_workers_concurrency(stack: Stack, g
     assert {stack.wait(task)["state"] for task in tasks} == {"SUCCESS"}
 
 
+def stand_at(stack: Stack, gates: Path, symbol: str, **body: Any) -> str:
+    """Start a gated run, and wait until it stands before its gate."""
+    task_id = stack.submit("gated", symbol, parameters={"gates": str(gates)}, **body)
+    until(arrived(gates, symbol, task_id).exists, hint=f"{symbol} has not begun")
+    return task_id
+
+
+def test_r3_1_a_high_priority_task_preempts_a_running_low_one(stack: Stack, gates: Path) -> None:
+    """The younger of two low runs yields, is marked, and goes on later from its checkpoint; no step is done twice."""
+    (gates / "AAPL").touch()
+    older = stand_at(stack, gates, "IBM", priority="low")
+    younger = stack.submit("gated", "AAPL", "IBM", priority="low", parameters={"gates": str(gates)})
+    until(arrived(gates, "IBM", younger).exists)
+    urgent = stand_at(stack, gates, "MSFT", priority="high")
+    preempted = stack.task(younger)
+
+    assert (preempted["status"], preempted["state"], preempted["preempted_by"]) == ("preempted", "PENDING", urgent)
+    assert preempted["progress"]["completed_symbols"] == ["AAPL"]
+    (gates / "IBM").touch()
+    (gates / "MSFT").touch()
+    ended = [stack.wait(task_id, "SUCCESS") for task_id in (older, younger, urgent)]
+    assert [task["preemptions"] for task in ended] == [0, 1, 0]
+    completed = [event for event in stack.events(younger) if event["type"] == "execution.step_completed"]
+    assert [event["data"]["symbol"] for event in completed] == ["AAPL", "IBM", None]
+    assert [event["data"]["attempt"] for event in completed] == [1, 2, 2]
+
+
+def test_r3_2_levels_are_served_in_order_and_a_resumed_run_goes_first_in_its_own(stack: Stack, gates: Path) -> None:
+    """High, normal (the default), low; one user's runs of a level in the order in which they came."""
+    holding = stand_at(stack, gates, "IBM", priority="high")
+    resumed = stand_at(stack, gates, "GOOG", priority="low")
+    low = [stack.submit("three-steps", priority="low") for _ in range(3)]
+    first = stand_at(stack, gates, "AAPL", priority="high")
+    normal = [stack.submit("three-steps") for _ in range(2)]
+    high = stack.submit("three-steps", priority="high")
+    assert stack.task(normal[0])["priority"] == "normal"
+    until(lambda: [stack.redis.llen(level) for level in LEVELS] == [1, 2, 3], hint="they are not in their queues")
+    (gates / "GOOG").touch()
+    (gates / "AAPL").touch()
+    for task_id in (first, *low):
+        stack.wait(task_id, "SUCCESS")
+
+    began = {task_id: stack.events(task_id) for task_id in (high, *normal, resumed, *low)}
+    starts = {
+        task_id: [event["position"] for event in events if event["type"] == "execution.attempt_started"][-1]
+        for task_id, events in began.items()
+    }
+    assert sorted(starts, key=lambda task_id: starts[task_id]) == list(began)
+    (gates / "IBM").touch()
+    stack.wait(holding, "SUCCESS")
+
+
 def test_r4_1_a_task_is_asked_for_by_its_id(stack: Stack, gates: Path) -> None:
     """The state is Celery's word, with progress, result or error; an unknown id is 404, never PENDING."""
     running = stack.submit("gated", "MSFT", parameters={"gates": str(gates)})
@@ -214,6 +267,76 @@ def test_r5_2_a_permanent_error_is_not_retried_and_bears_its_traceback(stack: St
         task_id in line and "Traceback" in line and "this can never work" in line
         for line in stack.log_of("worker").splitlines()
     )
+
+
+def block(stack: Stack, traces: Path, **body: Any) -> str:
+    """Start a run that sleeps for an hour in its second step, and wait until it does."""
+    task_id = stack.submit("blocking", parameters={"how": "sleep", "traces": str(traces)}, **body)
+    until((traces / f"began.{task_id}").exists, hint="it has not begun")
+    return task_id
+
+
+def test_r5_3_a_run_past_its_time_fails_and_keeps_what_it_has_done(stack: Stack, gates: Path) -> None:
+    """An hour by default; stopped in the middle of a blocking call, with `timed_out` and its partial result."""
+    task_id = block(stack, gates, timeout_seconds=1)
+    task = stack.wait(task_id, "FAILURE", seconds=5)
+
+    assert (task["error"]["timed_out"], task["error"]["step"]) == (True, "block")
+    assert task["partial_result"]["completed_steps"] == [{"step": "first", "symbol": None}]
+    (submitted, *_) = stack.events(stack.submit("three-steps"))
+    assert submitted["data"]["timeout_seconds"] == 3600
+
+
+def test_r6_1_a_queued_task_is_cancelled_at_once_and_leaves_its_queue(stack: Stack, gates: Path) -> None:
+    """Confirmed as REVOKED in the answer, before any worker is free; its message is gone from Redis."""
+    busy = [stand_at(stack, gates, "IBM", priority="high") for _ in range(2)]
+    kept, cancelled = (stack.submit("three-steps") for _ in range(2))
+    until(lambda: stack.redis.llen("normal") == 2, hint="they are not in their queue")
+    answer = stack.http.delete(f"/api/tasks/{cancelled}")
+
+    assert (answer.status_code, answer.json()["state"]) == (200, "REVOKED")
+    until(lambda: stack.redis.llen("normal") == 1, hint="its message is still there")
+    (gates / "IBM").touch()
+    assert [stack.wait(task_id)["state"] for task_id in (*busy, kept)] == ["SUCCESS"] * 3
+    assert stack.types(cancelled) == ["submitted", "cancel_requested", "cancelled"]
+
+
+def test_r6_2_a_running_task_is_cancelled_and_its_slot_is_usable_again(stack: Stack, gates: Path) -> None:
+    """In the middle of a blocking call: `finally` ran, the finished step is kept, two runs go side by side again."""
+    task_id = block(stack, gates)
+    answer = stack.http.delete(f"/api/tasks/{task_id}")
+    assert (answer.status_code, answer.json()["cancelling"]) == (202, True)
+    task = stack.wait(task_id, "REVOKED", seconds=5)
+
+    assert (gates / f"cleaned.{task_id}").exists()
+    assert task["partial_result"]["completed_steps"] == [{"step": "first", "symbol": None}]
+    (gates / "IBM").touch()
+    for each in [stand_at(stack, gates, "IBM") for _ in range(2)]:
+        stack.wait(each, "SUCCESS")
+
+
+def test_r7_1_a_worker_is_configured_by_its_settings_and_joins_by_itself(stack: Stack, gates: Path) -> None:
+    """Three threads and limits, by the environment: it registers, consumes every queue, and takes what others leave."""
+    settings = {
+        "BLOTTER_WORKER_POOL": "threads",
+        "BLOTTER_WORKER_CONCURRENCY": "3",
+        "BLOTTER_WORKER_MAX_MEMORY_KB": "500000",
+        "BLOTTER_WORKER_MAX_TASKS": "100",
+    }
+    with worker(stack, "extra", **settings):
+        name = node_name(stack, "extra")
+        workers: Any = stack.celery.control.inspect(timeout=1)
+        pool, conf = (getattr(workers, what)()[name] for what in ("stats", "conf"))
+        assert pool["pool"]["max-concurrency"] == 3
+        assert pool["pool"]["implementation"].startswith("celery.concurrency.thread")
+        assert (conf["worker_max_memory_per_child"], conf["worker_max_tasks_per_child"]) == (500_000, 100)
+        assert {queue["name"] for queue in workers.active_queues()[name]} == QUEUES
+        assert "executor.run" in workers.registered()[name]
+
+        tasks = [stand_at(stack, gates, "IBM") for _ in range(5)]
+        assert [stack.task(task_id)["worker"] for task_id in tasks].count(name) == 3
+        (gates / "IBM").touch()
+        assert {stack.wait(task_id)["state"] for task_id in tasks} == {"SUCCESS"}
 
 
 def test_r11_a_chain_passes_outputs_on_and_stops_at_a_failure(stack: Stack) -> None:

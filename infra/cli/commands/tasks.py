@@ -1,4 +1,4 @@
-"""`blotter submit`, `show`: tasks."""
+"""`blotter submit`, `show`, `cancel`, `retry`: tasks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from infra.cli.settings import gateway
 from infra.cli.watching import watch as watch_task
 
 Url = Annotated[str | None, typer.Option(help="Address of the gateway; by default that of the local stack.")]
+
+MANY_SECONDS = 120.0
+"""How long the cancellation of many tasks may take."""
 
 
 class Priority(StrEnum):
@@ -64,6 +67,58 @@ def show(
             typer.echo(json.dumps(found, indent=2))
             return
         report(console(), found, list(client.items(f"/api/tasks/{task}/steps")))
+
+
+def cancel(
+    task: Annotated[str | None, typer.Argument(help="The id that submit printed.")] = None,
+    conditions: Annotated[
+        list[str] | None,
+        typer.Option("--filter", help="key=value as `GET /api/tasks` takes them; of several, all must hold."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every task, without a filter.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Kept with the tasks.")] = None,
+    url: Url = None,
+) -> None:
+    """Cancel a task, or all that match; those that run are stopped by their workers."""
+    if [task is not None, bool(conditions), everything].count(True) != 1:
+        raise RefusedError("Say what to cancel: either a task's id, or --filter key=value, or --all.")
+    because = {} if reason is None else {"reason": reason}
+    with gateway(url) as client:
+        if task is not None:
+            one = client.delete(f"/api/tasks/{task}", **because)
+            say(
+                console(), f"{task}: {one['state']}, was {one['was']}{', is told to stop' if one['cancelling'] else ''}"
+            )
+            return
+        body = {"filter": _filter(conditions or []), **({"all": True} if everything else {}), **because}
+        many = client.post("/api/tasks/cancel", body, timeout_seconds=MANY_SECONDS)
+    say(
+        console(),
+        f"{many['cancelled']} cancelled, {many['cancelling']} told to stop; {many['finished']} had finished before",
+    )
+
+
+def retry(task: Annotated[str, typer.Argument(help="The id that submit printed.")], url: Url = None) -> None:
+    """Let a task that waits for a retry go on at once."""
+    with gateway(url) as client:
+        found = client.post(f"/api/tasks/{task}/retry")
+    say(console(), f"{task}: {found['state']}; {found['reason']}")
+
+
+def _filter(conditions: list[str]) -> dict[str, Any]:
+    """Return the filter's JSON; only labels may be given more than once."""
+    found: dict[str, Any] = {}
+    for condition in conditions:
+        name, equals, value = condition.partition("=")
+        if not equals:
+            raise RefusedError(f"--filter {condition} is not key=value: write for example --filter status=queued.")
+        if name == "label":
+            found.setdefault(name, []).append(value)
+        elif name in found:
+            raise RefusedError(f"--filter {name} is given twice; only label may be.")
+        else:
+            found[name] = value
+    return found
 
 
 def _object(text: str) -> dict[str, Any]:

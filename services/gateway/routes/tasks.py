@@ -10,9 +10,16 @@ from services.gateway import answers, examples
 from services.gateway.authentication import Trader
 from services.gateway.bodies import BatchRequest, TaskRequest
 from services.gateway.components import components
-from services.gateway.documents import acceptance_document, cancel_document, json_response, task_id_of
+from services.gateway.documents import (
+    acceptance_document,
+    bulk_cancel_document,
+    cancel_document,
+    json_response,
+    task_id_of,
+)
 from services.gateway.openapi import LOCATION, answer, problems
 from services.gateway.queries import CancelQuery, MomentQuery, Nothing, Page, TaskQuery
+from services.gateway.selection import CancelRequest
 from services.gateway.submissions import Accepted
 from shared.domain.errors import NotFound
 
@@ -55,6 +62,7 @@ _READ_PROBLEMS = problems(
 _LIST_PROBLEMS = problems(*(HTTPStatus(int(status)) for status in _READ_PROBLEMS if int(status) != 404))
 _CANCEL_PROBLEMS = _READ_PROBLEMS | problems(HTTPStatus.CONFLICT)
 _SUBMIT_PROBLEMS = _CANCEL_PROBLEMS | problems(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_BULK_PROBLEMS = _LIST_PROBLEMS | problems(HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 _BATCH = {"items": [examples.ACCEPTANCE]}
 
 
@@ -94,6 +102,27 @@ async def submit_batch(
     accepted = await components(request).submissions.submit_batch(caller, body, idempotency_key)
     items = [acceptance_document(execution) for execution in accepted.executions]
     return json_response({"items": items}, _accepted_status(accepted))
+
+
+@router.post(
+    "/cancel",
+    response_model=answers.BulkCancelAnswer,
+    responses={
+        200: answer("All that matched were waiting, or none did: they are cancelled", examples.BULK_CANCELLED),
+        202: answer(
+            "Some were running: their workers are told", examples.BULK_CANCELLING, model=answers.BulkCancelAnswer
+        ),
+        **_BULK_PROBLEMS,
+    },
+)
+async def cancel_tasks(request: Request, caller: Trader, body: CancelRequest, _: Nothing) -> Response:
+    """Cancel every task that meets all conditions of a filter; traders cancel their own, admins anybody's.
+
+    All that was submitted before is considered, and each task is judged by its record: one that has moved on, and meets
+    the conditions no more, is left alone. Sending it again is safe.
+    """
+    done = await components(request).bulk_cancellations.cancel(caller, body)
+    return json_response(bulk_cancel_document(done), HTTPStatus.ACCEPTED if done.cancelling else HTTPStatus.OK)
 
 
 @router.get(
@@ -164,6 +193,18 @@ async def cancel_task(
     cancellation = await components(request).cancellations.cancel(caller, task_id, query.reason)
     status = HTTPStatus.OK if cancellation.ended else HTTPStatus.ACCEPTED
     return json_response(cancel_document(cancellation), status)
+
+
+@router.post(
+    "/{task_id}/retry",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=answers.Task,
+    responses={202: answer("Its retry is due", examples.RETRIED), **_CANCEL_PROBLEMS},
+)
+async def retry_task(request: Request, caller: Trader, task_id: TaskId, _: Nothing) -> Response:
+    """Let a task that waits for a retry go on at once. Doing it again changes nothing."""
+    execution = await components(request).retries.retry(caller, task_id)
+    return json_response(await components(request).reading.document(execution), HTTPStatus.ACCEPTED)
 
 
 def _accepted_status(accepted: Accepted) -> HTTPStatus:

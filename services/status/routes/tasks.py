@@ -9,19 +9,39 @@ from fastapi.concurrency import run_in_threadpool
 
 from services.status import queries
 from services.status.cursors import TaskCursor, decode_number_cursor, decode_task_cursor, encode_task_cursor
-from services.status.filters import Page, TaskFilter
+from services.status.explaining import reason
+from services.status.filters import LiveFilter, Page, TaskFilter
 from services.status.live_progress import STEP_PROGRESS
 from services.status.pages import json_answer, page_of
-from services.status.projector import TOPICS
-from services.status.reasons import queued_reason, retry_reason
+from services.status.projector import PROJECTOR, TOPICS
 from services.status.resources import Resources
+from services.status.tables import positions
 from shared.documents import event_document, step_document, task_document
-from shared.domain.execution_events import Submitted
-from shared.domain.phases import Status
 from shared.domain.views import TaskView
 from shared.log.event_log import task_not_found
+from shared.log.positions import read_position
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
+
+
+@router.get("/live")
+async def list_live_tasks(request: Request, wanted: Annotated[LiveFilter, Query()]) -> Response:
+    """Return the ids of the tasks that have not ended, as the tables know them at `position` or later."""
+    resources: Resources = request.app.state.resources
+    after = decode_task_cursor(wanted.cursor) if wanted.cursor is not None else None
+    position = await resources.tables.ask(read_position, positions, PROJECTOR)
+    rows = await resources.tables.ask(queries.live_tasks, wanted, after)
+    page, next_cursor = page_of(
+        rows, wanted.limit, lambda row: encode_task_cursor(TaskCursor(row.submitted_at, row.task_id))
+    )
+    return json_answer(
+        {
+            "items": [{"task_id": row.task_id, "version": row.version} for row in page],
+            "next_cursor": next_cursor,
+            "position": position,
+            "finished": await resources.tables.ask(queries.count_ended, wanted) if after is None else None,
+        }
+    )
 
 
 @router.get("/{task_id}")
@@ -31,7 +51,7 @@ async def get_task(request: Request, task_id: UUID) -> Response:
     view = await resources.tables.ask(queries.task, task_id)
     if view is None:
         raise task_not_found(task_id)
-    document = await run_in_threadpool(_document, view, resources, await _reason(resources, view))
+    document = await run_in_threadpool(_document, view, resources, await reason(resources, view))
     step_progress = await resources.live_progress.of(view)
     if step_progress is not None:
         document["progress"][STEP_PROGRESS] = step_progress
@@ -78,24 +98,5 @@ async def list_events(request: Request, task_id: UUID, page: Annotated[Page, Que
     return json_answer({"items": [event_document(each) for each in shown], "next_cursor": next_cursor})
 
 
-async def _reason(resources: Resources, view: TaskView) -> str | None:
-    match view.status:
-        case Status.QUEUED:
-            return queued_reason(await resources.tables.ask(queries.ahead, view))
-        case Status.RETRYING:
-            return await _retry_reason(resources, view)
-        case _:
-            return None
-
-
-async def _retry_reason(resources: Resources, view: TaskView) -> str | None:
-    step = await resources.tables.ask(queries.retrying_step, UUID(view.task_id))
-    submitted = await resources.log.stream(UUID(view.task_id), limit=1)
-    if step is None or not submitted or not isinstance(submitted[0].event, Submitted):
-        return None
-    plan = submitted[0].event.steps
-    return retry_reason(step, plan, max_retries=view.max_retries, next_retry_at=view.next_retry_at)
-
-
-def _document(view: TaskView, resources: Resources, reason: str | None = None) -> dict[str, Any]:
-    return task_document(view, now=datetime.now(UTC), objects=resources.objects, reason=reason)
+def _document(view: TaskView, resources: Resources, why: str | None = None) -> dict[str, Any]:
+    return task_document(view, now=datetime.now(UTC), objects=resources.objects, reason=why)

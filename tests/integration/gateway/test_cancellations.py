@@ -7,8 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from services.gateway.cancellations import MOST_TRIES, Cancellations
+from services.gateway.cancellations import Cancellations
 from services.gateway.credentials import LOCAL
+from services.gateway.decisions import MOST_TRIES, Decisions
 from services.gateway.recent_writes import RecentWrites
 from shared.domain.errors import VersionConflict
 from shared.domain.execution import WorkflowExecution
@@ -122,9 +123,10 @@ class _RestlessLog:
 
 async def test_giving_up_comes_after_five_conflicts() -> None:
     """Four conflicts are gone through, five are reported."""
-    patient = Cancellations(_RestlessLog(MOST_TRIES - 1), RecentWrites())  # type: ignore[arg-type]
+    patient, late = (
+        Cancellations(Decisions(_RestlessLog(moves), RecentWrites()))  # type: ignore[arg-type]
+        for moves in (MOST_TRIES - 1, MOST_TRIES)
+    )
     assert (await patient.cancel(LOCAL, uuid4(), None)).execution.phase is Phase.CANCELLING
     with pytest.raises(VersionConflict):
-        await Cancellations(_RestlessLog(MOST_TRIES), RecentWrites()).cancel(  # type: ignore[arg-type]
-            LOCAL, uuid4(), None
-        )
+        await late.cancel(LOCAL, uuid4(), None)

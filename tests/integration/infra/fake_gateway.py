@@ -45,6 +45,10 @@ def fake_gateway() -> Iterator[FakeGateway]:
             """Answer what was laid down."""
             self._respond()
 
+        def do_DELETE(self) -> None:
+            """Answer what was laid down."""
+            self._respond()
+
         def _respond(self) -> None:
             """A string is sent as it is, all else as JSON."""
             size = int(self.headers.get("Content-Length") or 0)

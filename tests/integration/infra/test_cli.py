@@ -166,6 +166,69 @@ def test_a_refusal_is_one_line_with_the_fields_and_exit_code_2(gateway: FakeGate
     )
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ({"state": "REVOKED", "was": "queued", "cancelling": False}, "t-1: REVOKED, was queued"),
+        ({"state": "STARTED", "was": "running", "cancelling": True}, "t-1: STARTED, was running, is told to stop"),
+    ],
+)
+def test_cancel_tells_what_the_task_was(
+    gateway: FakeGateway, blotter: Blotter, answer: dict[str, Any], says: str
+) -> None:
+    """One that runs is stopped by its worker."""
+    gateway.on("DELETE /api/tasks/t-1?reason=wrong+prices", answer)
+    ended = blotter("cancel", "t-1", "--reason", "wrong prices")
+    assert (ended.code, ended.out.strip()) == (0, says)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "body"),
+    [
+        (
+            ("--filter", "status=queued", "--filter", "label=desk:eu", "--filter", "label=run:a=b"),
+            {"filter": {"status": "queued", "label": ["desk:eu", "run:a=b"]}},
+        ),
+        (("--all", "--reason", "closed"), {"filter": {}, "all": True, "reason": "closed"}),
+    ],
+)
+def test_cancel_by_filter_counts_what_matched(
+    gateway: FakeGateway, blotter: Blotter, arguments: tuple[str, ...], body: dict[str, Any]
+) -> None:
+    """Conditions are sent as they are given; the gateway knows which there are."""
+    gateway.on("POST /api/tasks/cancel", {"cancelled": 10, "cancelling": 2, "finished": 3}, status=202)
+    ended = blotter("cancel", *arguments)
+    assert (ended.code, ended.out.strip()) == (0, "10 cancelled, 2 told to stop; 3 had finished before")
+    assert [sent for _, sent, _ in gateway.requests] == [body]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("t-1", "--all"),
+        ("t-1", "--filter", "status=queued"),
+        ("--all", "--filter", "status=queued"),
+        ("--filter", "queued"),
+        ("--filter", "symbol=A", "--filter", "symbol=B"),
+    ],
+)
+def test_cancel_sends_nothing_when_it_is_not_clear_what_is_meant(
+    gateway: FakeGateway, blotter: Blotter, arguments: tuple[str, ...]
+) -> None:
+    """One of an id, a filter and --all, each condition once."""
+    ended = blotter("cancel", *arguments)
+    assert (ended.code, gateway.requests) == (2, [])
+    assert ended.err.count("\n") == 1
+
+
+def test_retry_tells_that_the_task_goes_on(gateway: FakeGateway, blotter: Blotter) -> None:
+    """The gateway's own words."""
+    gateway.on("POST /api/tasks/t-1/retry", RUNNING | {"state": "RETRY", "reason": "its retry is due"}, status=202)
+    ended = blotter("retry", "t-1")
+    assert (ended.code, ended.out.strip()) == (0, "t-1: RETRY; its retry is due")
+
+
 @pytest.mark.parametrize("parameters", ["{", "[1]", "1", "null"], ids=["no json", "list", "number", "null"])
 def test_parameters_that_are_no_object_are_refused_before_anything_is_sent(
     gateway: FakeGateway, blotter: Blotter, parameters: str

@@ -19,21 +19,17 @@ from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
 from shared.domain.outputs import Output, OutputKind
 from shared.domain.phases import CeleryState, Phase
-from shared.domain.priority import Priority
 from shared.domain.views import task_view
 from shared.log.event_log import EventLog
 from shared.objects.local import LocalObjectStore
 from shared.result_backend import ResultMeta, encode_meta, result_key
 from tests.builders import (
-    PLAN,
     complete_all,
     complete_next,
     failure,
     in_phase,
     running,
     stamp,
-    submitted,
-    waiting_for_retry,
 )
 
 Project = Callable[[], None]
@@ -118,43 +114,6 @@ async def test_a_large_result_comes_from_the_object_store(
     log.save_execution(run)
     project()
     assert (await get(api, run))["result"] == value
-
-
-async def test_a_queued_task_tells_what_it_waits_behind(
-    api: httpx.AsyncClient, log: EventLog, project: Project
-) -> None:
-    """Those of higher levels count all, those of its own level when they came earlier, lower ones never."""
-    waiting = {
-        "low": submitted(at=stamp(0), priority=Priority.LOW),
-        "first normal": submitted(at=stamp(1)),
-        "second normal": submitted(at=stamp(2)),
-        "high": submitted(at=stamp(9), priority=Priority.HIGH),
-    }
-    for run in (*waiting.values(), running(at=stamp(-5), priority=Priority.HIGH)):
-        log.save_execution(run)
-    project()
-    reasons = {name: (await get(api, run))["reason"] for name, run in waiting.items()}
-    assert reasons == {
-        "high": "waiting for a free worker",
-        "first normal": "waiting behind 1 high-priority task",
-        "second normal": "waiting behind 1 high-priority and 1 normal-priority tasks",
-        "low": "waiting behind 1 high-priority and 2 normal-priority tasks",
-    }
-
-
-async def test_a_retrying_task_tells_which_retry_and_why(
-    api: httpx.AsyncClient, log: EventLog, project: Project
-) -> None:
-    """The time is there until it is due; a step's own maximum counts before the task's."""
-    own = (msgspec.structs.replace(PLAN[0], max_retries=7), *PLAN[1:])
-    waits, due, other = waiting_for_retry(), waiting_for_retry(), waiting_for_retry(steps=own)
-    due.fall_due(stamp(3))
-    for run in (waits, due, other):
-        log.save_execution(run)
-    project()
-    assert (await get(api, waits))["reason"] == "retry 1 of 3 at 2026-03-02T14:30:03Z, after TemporaryError"
-    assert (await get(api, due))["reason"] == "retry 1 of 3 is due, after TemporaryError; waiting for a free worker"
-    assert (await get(api, other))["reason"].startswith("retry 1 of 7 at ")
 
 
 def said(run: WorkflowExecution, attempt: int, **changes: Any) -> bytes:

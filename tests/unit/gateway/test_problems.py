@@ -28,9 +28,11 @@ CASES: list[tuple[BlotterError, int, str]] = [
     (errors.AlreadyFinished("x"), 409, "task_already_finished"),
     (errors.KeyReused("x"), 409, "idempotency_key_reused"),
     (errors.NotClaimable("x"), 409, "not_claimable"),
+    (errors.NotRetrying("x"), 409, "not_waiting_for_retry"),
     (errors.StaleAttempt("x"), 409, "stale_attempt"),
     (errors.VersionConflict(uuid4()), 409, "version_conflict"),
     (errors.Unavailable("x"), 503, "unavailable"),
+    (errors.ProjectionBehind("x"), 503, "projection_behind"),
 ]
 
 

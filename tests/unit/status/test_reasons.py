@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.status.queries import COUNT_LIMIT, Ahead
-from services.status.reasons import queued_reason, retry_reason
+from services.status.reasons import busy_reason, queued_reason, retry_reason
 from shared.domain.priority import Priority
 from shared.domain.views import step_views
 from tests.builders import PLAN, stamp, waiting_for_retry
@@ -43,3 +43,18 @@ def test_a_retrying_task_names_retry_time_and_error(due: Any, reason: str) -> No
     """With the time while it waits, without once it is due."""
     step = next(iter(step_views(waiting_for_retry())))
     assert retry_reason(step, PLAN, max_retries=3, next_retry_at=due) == reason
+
+
+@pytest.mark.parametrize(
+    ("slots", "lower", "reason"),
+    [
+        (1, 0, "waiting for the worker to be free"),
+        (1, 1, "waiting for the worker to be free; a task of a lower level makes way unless"),
+        (4, 0, "waiting for a free worker: all 4 are taken by tasks of its own level or a higher one"),
+        (4, 1, "waiting for a free worker: all 4 are taken; a task of a lower level makes way unless"),
+        (4, 3, "waiting for a free worker: all 4 are taken; 3 tasks of lower levels make way unless"),
+    ],
+)
+def test_the_next_task_tells_who_has_the_workers(slots: int, lower: int, reason: str) -> None:
+    """Those of lower levels are to make way."""
+    assert busy_reason(slots, lower=lower).startswith(reason)

@@ -1,0 +1,56 @@
+"""Deciding about one task: from its record, never from a projection, and again when the task moves on meanwhile."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import UUID
+
+from services.gateway.credentials import Caller, NotYourTask, Role
+from services.gateway.recent_writes import RecentWrites
+from shared.domain.errors import VersionConflict
+from shared.domain.events import Stamp
+from shared.domain.execution import WorkflowExecution
+from shared.log.async_event_log import AsyncEventLog
+from shared.telemetry import current_traceparent
+
+MOST_TRIES = 5
+"""A run appends a few events a second at most; five conflicts in a row mean that something else is wrong."""
+
+Command = Callable[[WorkflowExecution, Stamp], None]
+
+
+class Decisions:
+    """Reads a run, lets a command decide, and appends what it decides, in the name of a caller who may."""
+
+    def __init__(
+        self, log: AsyncEventLog, writes: RecentWrites, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._log = log
+        self._writes = writes
+        self._now = now
+
+    async def decide(self, caller: Caller, task_id: UUID, command: Command) -> WorkflowExecution:
+        """Return the run after `command`, which is durable then.
+
+        Raises NotFound, NotYourTask, what the command raises, Unavailable, and VersionConflict after `MOST_TRIES`.
+        """
+        for _ in range(MOST_TRIES - 1):
+            try:
+                return await self._try(caller, task_id, command)
+            except VersionConflict:
+                continue  # the run has moved on: decide again from what it is now
+        return await self._try(caller, task_id, command)
+
+    async def _try(self, caller: Caller, task_id: UUID, command: Command) -> WorkflowExecution:
+        execution = await self._log.execution(task_id)
+        owner = execution.submitted.user_id
+        if owner != caller.user_id and not caller.role.covers(Role.ADMIN):
+            raise NotYourTask(f"Task {task_id} belongs to {owner}: only they and admins may change it.")
+        command(execution, self.stamp(caller))
+        if events := execution.collect_events():
+            await self._log.append(events)
+            self._writes.note(task_id, execution.version)
+        return execution
+
+    def stamp(self, caller: Caller) -> Stamp:
+        """Return who decides now."""
+        return Stamp(at=self._now(), actor=f"user:{caller.user_id}", trace=current_traceparent())

@@ -1,0 +1,81 @@
+"""Why a task is not running: what the tables, the log and the heartbeats of workers know of it.
+
+Without Redis the answer says less; it never fails for it.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from services.status import queries
+from services.status.reasons import busy_reason, no_worker_reason, queued_reason, retry_reason
+from services.status.resources import Resources
+from services.status.workers import Workers
+from shared.documents import default_reason, preempted_reason
+from shared.domain.execution_events import Submitted
+from shared.domain.phases import Status
+from shared.domain.views import TaskView
+from shared.routing import level_queue
+
+
+async def reason(resources: Resources, view: TaskView) -> str | None:
+    """Return the sentence, None for a task that runs or has ended."""
+    match view.status:
+        case Status.QUEUED:
+            return await _queued(resources, view)
+        case Status.RETRYING:
+            told = await _retrying(resources, view) or default_reason(view)
+            return await _with_workers(resources, view, told) if view.next_retry_at is None else told
+        case Status.PREEMPTED:
+            return await _with_workers(resources, view, await _preempted(resources, view))
+        case _:
+            return None
+
+
+async def _queued(resources: Resources, view: TaskView) -> str | None:
+    workers = await _workers(resources, view)
+    if workers is not None and not workers.slots:
+        return _no_worker(view, since=None if view.attempts else view.submitted_at)
+    ahead = queued_reason(await resources.tables.ask(queries.ahead, view))
+    if ahead is not None or workers is None or not workers.are_busy or view.attempts:
+        return ahead or default_reason(view)
+    taken = await resources.tables.ask(queries.priorities, workers.active)
+    return busy_reason(workers.slots, lower=sum(other.rank > view.priority.rank for other in taken))
+
+
+async def _retrying(resources: Resources, view: TaskView) -> str | None:
+    step = await resources.tables.ask(queries.retrying_step, UUID(view.task_id))
+    submitted = await resources.log.stream(UUID(view.task_id), limit=1)
+    if step is None or not submitted or not isinstance(submitted[0].event, Submitted):
+        return None
+    plan = submitted[0].event.steps
+    return retry_reason(step, plan, max_retries=view.max_retries, next_retry_at=view.next_retry_at)
+
+
+async def _preempted(resources: Resources, view: TaskView) -> str:
+    try:
+        other = [UUID(view.preempted_by)] if view.preempted_by else []
+    except ValueError:
+        other = []
+    found = await resources.tables.ask(queries.priorities, other)
+    return preempted_reason(view, priority=found[0] if found else None)
+
+
+async def _with_workers(resources: Resources, view: TaskView, told: str | None) -> str | None:
+    """Return what was told, and that no worker is there if so."""
+    workers = await _workers(resources, view)
+    if told is None or workers is None or workers.slots:
+        return told
+    return f"{told}; {_no_worker(view)}"
+
+
+async def _workers(resources: Resources, view: TaskView) -> Workers | None:
+    return await resources.heartbeats.workers(_queue(view))
+
+
+def _no_worker(view: TaskView, since: datetime | None = None) -> str:
+    return no_worker_reason(view.priority, _queue(view), since=since)
+
+
+def _queue(view: TaskView) -> str:
+    """Return where a task waits: one that lost its worker or made way goes before the others of its level."""
+    return level_queue(view.priority, resumed=view.attempts > 0 and view.status is not Status.RETRYING)
