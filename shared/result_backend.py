@@ -17,6 +17,9 @@ LONGEST_TTL = timedelta(days=90)
 FINAL = 2**31
 """Sequence of the last write of a run; nothing is newer within its attempt."""
 
+AFTER_ATTEMPT = FINAL - 1
+"""Sequence of what stands once an attempt is over and the run is not: within it, only the run's end is newer."""
+
 WRITE = """
 local known = redis.call('GET', KEYS[1])
 if known then

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shared.domain.errors import Refused
 from shared.domain.execution import WorkflowExecution
 from shared.domain.outputs import Output
-from tests.builders import WORKER, complete_next, failure, order, outcome, stamp
+from shared.log.event_log import EventLog, Recorded
+from tests.builders import WORKER, complete_next, failure, order, outcome, stamp, submitted
 
 ACTIONS = (
     "claim",
@@ -21,6 +24,8 @@ ACTIONS = (
     "lose",
     "send",
     "resolve",
+    "ask",
+    "make way",
 )
 
 
@@ -63,6 +68,10 @@ def act(execution: WorkflowExecution, action: str, second: float) -> None:
                     execution.resolve_order(at, client_order_id=record.client_order_id, outcome=outcome())
             case "lose", _:
                 execution.lose_worker(at, attempt=attempt, worker=WORKER, reason="no heartbeat", max_losses=3)
+            case "ask", _:
+                execution.request_preemption(at, attempt=attempt, preempted_by=f"{second}")
+            case "make way", _:
+                execution.make_way(at, attempt=attempt)
             case "cancel", _:
                 execution.request_cancel(at, reason="enough")
             case "obey", _:
@@ -73,3 +82,15 @@ def act(execution: WorkflowExecution, action: str, second: float) -> None:
                 execution.fail(at, attempt=attempt, failure=failure(), step=step, symbol=symbol, started_at=at.at)
     except Refused:
         pass
+
+
+def write_history(log: EventLog, moves: Sequence[tuple[int, str]], *, topics: Sequence[str]) -> list[Recorded]:
+    """Append what the moves of four runs come to, as they interleave, and return what is new under `topics`."""
+    runs = [submitted(at=stamp(number)) for number in range(4)]
+    start = log.head()
+    for run in runs:
+        log.save_execution(run)
+    for second, (number, action) in enumerate(moves, start=10):
+        act(runs[number], action, second)
+        log.append(runs[number].collect_events())
+    return log.read(start, limit=10_000, topics=topics)

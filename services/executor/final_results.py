@@ -21,7 +21,7 @@ from shared.domain.phases import Phase, celery_state
 from shared.log.event_log import EventLog, Recorded
 from shared.log.positions import advance, read_position, unseen
 from shared.objects import ObjectCorrupt, ObjectMissing, ObjectStore
-from shared.result_backend import FINAL, WRITE, ResultMeta, done_at, result_key, write_arguments
+from shared.result_backend import AFTER_ATTEMPT, FINAL, WRITE, ResultMeta, done_at, result_key, write_arguments
 
 FINAL_RESULTS = "executor.results"
 
@@ -101,7 +101,7 @@ def result_meta(execution: WorkflowExecution, objects: ObjectStore) -> ResultMet
         status=celery_state(execution.phase),
         result=_result(execution, objects),
         attempt=execution.attempts,
-        sequence=FINAL,
+        sequence=FINAL if ended else AFTER_ATTEMPT,
         traceback=execution.failure.failure.traceback if execution.failure else None,
         date_done=done_at(execution.changed_at) if ended else None,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given
@@ -14,7 +12,7 @@ from services.status.folds import Folds
 from services.status.projector import TOPICS, Projector
 from services.status.settings import StatusSettings
 from shared.domain.phases import Phase
-from shared.log.event_log import EventLog, Recorded
+from shared.log.event_log import EventLog
 from shared.log.positions import AlreadyProcessed
 from tests.builders import (
     complete_all,
@@ -23,9 +21,8 @@ from tests.builders import (
     in_phase,
     running,
     stamp,
-    submitted,
 )
-from tests.histories import ACTIONS, act
+from tests.histories import ACTIONS, write_history
 from tests.projection_check import differences
 
 MOVES = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(ACTIONS)), min_size=5, max_size=60)
@@ -41,18 +38,6 @@ def project(projector: Projector, log: EventLog, *, batch: int = 500) -> None:
         position = recorded[-1].position
 
 
-def write_history(log: EventLog, moves: Sequence[tuple[int, str]]) -> list[Recorded]:
-    """Append what the moves come to, run by run as they interleave, and return all of the log."""
-    runs = [submitted(at=stamp(number)) for number in range(4)]
-    start = log.head()
-    for run in runs:
-        log.save_execution(run)
-    for second, (number, action) in enumerate(moves, start=10):
-        act(runs[number], action, second)
-        log.append(runs[number].collect_events())
-    return log.read(start, limit=10_000, topics=TOPICS)
-
-
 @given(moves=MOVES, cuts=CUTS)
 @examples(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_batches_cut_anywhere_and_delivered_twice_end_in_the_fold(
@@ -63,7 +48,7 @@ def test_batches_cut_anywhere_and_delivered_twice_end_in_the_fold(
     cuts: list[tuple[int, int, bool]],
 ) -> None:
     """Each batch comes twice and repeats some of the one before, with restarts in between; rows equal the fold."""
-    history = write_history(log, moves)
+    history = write_history(log, moves, topics=TOPICS)
     projector = Projector(log, engine, capacity=20)
     projector.start()
     taken, cut = 0, 0
