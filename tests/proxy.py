@@ -26,6 +26,8 @@ class Loss(StrEnum):
     """After the request has reached the server, without waiting for what comes of it."""
     ANSWER = "answer"
     """After the server has answered, before the client has heard."""
+    SILENCE = "silence"
+    """Nothing is cut: the server has answered, and the client waits for ever."""
 
 
 class Proxy:
@@ -38,6 +40,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._armed: tuple[bytes, Loss] | None = None
         self._sockets: set[socket.socket] = set()
+        self._gone = threading.Event()
         self.lost = threading.Event()
 
     def __enter__(self) -> Self:
@@ -48,8 +51,21 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._listener.close()
+        self._close_all()
+
+    def cut(self) -> None:
+        """Cut every connection, and take no new one until `mend`: the machine behind it is gone."""
+        self._gone.set()
+        self._close_all()
+
+    def mend(self) -> None:
+        """Take connections again."""
+        self._gone.clear()
+
+    def _close_all(self) -> None:
         for each in list(self._sockets):
             _close(each)
+        self._sockets.clear()
 
     def url_of(self, url: str) -> str:
         """The same URL, by way of this proxy."""
@@ -68,6 +84,9 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self._gone.is_set():
+                    _close(client)
+                    continue
                 server = socket.create_connection(self._target)
                 self._sockets |= {client, server}
                 _Connection(self, client, server).start()
@@ -86,7 +105,7 @@ class _Connection:
         self._proxy = proxy
         self._client = client
         self._server = server
-        self._cut_at_answer = False
+        self._at_answer: Loss | None = None
 
     def start(self) -> None:
         threading.Thread(target=self._requests, daemon=True).start()
@@ -101,7 +120,7 @@ class _Connection:
                 if loss is Loss.REQUEST:
                     self._cut()
                     break
-                self._cut_at_answer = loss is Loss.ANSWER
+                self._at_answer = loss
                 self._server.sendall(chunk)
                 if loss is Loss.WAITING:
                     # Only the client's side: PostgreSQL notices a lost client when it writes, not before.
@@ -113,7 +132,10 @@ class _Connection:
     def _answers(self) -> None:
         with contextlib.suppress(OSError):
             while chunk := self._server.recv(_CHUNK):
-                if self._cut_at_answer:
+                if self._at_answer is Loss.SILENCE:
+                    self._proxy.lost.set()
+                    continue
+                if self._at_answer is Loss.ANSWER:
                     self._cut()
                     break
                 self._client.sendall(chunk)

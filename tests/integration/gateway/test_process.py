@@ -7,13 +7,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from infra.local.ports import free_port
+from shared.log.event_log import EventLog
 from tests.integration.gateway.stage import task
+from tests.proxy import Loss, Proxy
+from tests.waiting import until
 
 START_SECONDS = 20
 CONNECT_RETRIES = 6
@@ -48,11 +54,11 @@ def test_it_refuses_to_start_on_settings_that_are_wrong(environment: dict[str, s
     assert "short-secret" not in errors
 
 
-@pytest.fixture
-def process(catalogue_url: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A gateway that answers, and where."""
+@contextmanager
+def gateway(database_url: str, home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a gateway, and tell where it answers."""
     port = free_port()
-    started = _start({"DATABASE_URL": catalogue_url, "BLOTTER_PORT": str(port), "BLOTTER_HOME": str(tmp_path)})
+    started = _start({"DATABASE_URL": database_url, "BLOTTER_PORT": str(port), "BLOTTER_HOME": str(home)})
     url = f"http://127.0.0.1:{port}"
     with httpx.Client(transport=httpx.HTTPTransport(retries=CONNECT_RETRIES), base_url=url) as client:
         client.get("/health/live")
@@ -61,16 +67,63 @@ def process(catalogue_url: str, tmp_path: Path) -> Iterator[tuple[subprocess.Pop
     started.communicate()
 
 
+@pytest.fixture
+def process(catalogue_url: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A gateway that answers, and where."""
+    with gateway(catalogue_url, tmp_path) as running:
+        yield running
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_in_order_when_it_is_told_to(
     process: tuple[subprocess.Popen[str], str], number: signal.Signals
 ) -> None:
     """SIGTERM and SIGINT end it with exit code 0 and no traceback."""
-    gateway, url = process
+    running, url = process
     assert httpx.post(f"{url}/api/tasks", json=task()).status_code == 202
-    gateway.send_signal(number)
-    _, errors = gateway.communicate(timeout=START_SECONDS)
-    assert (gateway.returncode, "Traceback" in errors) == (0, False)
+    running.send_signal(number)
+    _, errors = running.communicate(timeout=START_SECONDS)
+    assert (running.returncode, "Traceback" in errors) == (0, False)
+
+
+@pytest.fixture
+def proxy(catalogue_url: str) -> Iterator[Proxy]:
+    """A proxy in front of PostgreSQL."""
+    parts = conninfo_to_dict(catalogue_url)
+    with Proxy(str(parts["host"]), int(str(parts["port"]))) as proxy:
+        yield proxy
+
+
+def submitted(database_url: str) -> list[str]:
+    """The tasks in the log."""
+    with EventLog(database_url) as log:
+        return [str(each.event.originator_id) for each in log.read(0, topics=["execution.submitted"])]
+
+
+@pytest.mark.parametrize("key", [None, "the-same"])
+def test_a_task_outlives_the_gateway_that_had_not_answered_yet(
+    catalogue_url: str, proxy: Proxy, tmp_path: Path, key: str | None
+) -> None:
+    """kill -9 between append and answer: the task is in the log, and with its key the next gateway answers it."""
+    headers = {"Idempotency-Key": key} if key else {}
+    proxy.lose(b"execution.submitted", Loss.SILENCE)
+    with (
+        gateway(proxy.url_of(catalogue_url), tmp_path) as (first, url),
+        ThreadPoolExecutor() as clients,
+    ):
+        answer = clients.submit(httpx.post, f"{url}/api/tasks", json=task(), headers=headers, timeout=30)
+        assert proxy.lost.wait(START_SECONDS), "nothing was appended"
+        (task_id,) = until(lambda: submitted(catalogue_url), seconds=5, hint="it is not committed") or []
+        first.kill()
+        with pytest.raises(httpx.TransportError):
+            answer.result()
+    with gateway(catalogue_url, tmp_path) as (_, url):
+        assert httpx.get(f"{url}/api/tasks/{task_id}").json()["state"] == "PENDING"
+        if key:
+            again = httpx.post(f"{url}/api/tasks", json=task(), headers=headers)
+            assert (again.status_code, again.json()["task_id"]) == (200, task_id)
+
+    assert submitted(catalogue_url) == [task_id]
 
 
 @pytest.mark.parametrize("chunked", [False, True])
