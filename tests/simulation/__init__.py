@@ -1,0 +1,1 @@
+"""The whole of durable execution in one thread of time: real code, simulated surroundings, every interleaving."""
