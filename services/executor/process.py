@@ -14,8 +14,8 @@ from services.executor.paper_book import SqlBook
 from services.executor.progress import RedisBoard
 from services.executor.runner import Runner, World
 from services.executor.settings import ExecutorSettings, Venue
-from services.executor.stamps import utc_now
 from shared.alpaca import AlpacaKey, connect
+from shared.log.clock import DatabaseClock
 from shared.log.event_log import EventLog
 from shared.logging import configure_logging
 from shared.market_data.alpaca import AlpacaMarketData
@@ -39,16 +39,28 @@ def settings() -> ExecutorSettings:
 
 
 @lru_cache(maxsize=1)
+def log() -> EventLog:
+    """Return this process's event log."""
+    return EventLog(settings().database_url)
+
+
+@lru_cache(maxsize=1)
+def clock() -> DatabaseClock:
+    """Return the clock of this process's runs; it is adjusted between runs only, where no interrupt can hit it."""
+    return DatabaseClock(log().now)
+
+
+@lru_cache(maxsize=1)
 def runner() -> Runner:
     """Return this process's runner, composed at the first call."""
     own = settings()
     return Runner(
-        log=EventLog(own.database_url),
+        log=log(),
         objects=LocalObjectStore(own.objects_folder),
         registry=load_strategies(own.strategies),
         world=World(market_data=market_data, broker=broker, http=http_client),
         board=RedisBoard(redis.Redis.from_url(own.redis_url)),
-        now=utc_now,
+        now=clock(),
         interruptions=interruptions(),
     )
 

@@ -26,9 +26,9 @@ from services.executor.queues import RUN
 from services.executor.reconciler import RedisScout, Scout
 from services.executor.reconciling import Lost, Sighting, Watch
 from services.executor.settings import ExecutorSettings
-from services.executor.stamps import utc_now
 from services.executor.store import live_run_store
 from shared.heartbeats import INTERVAL, TTL
+from shared.log.clock import DatabaseClock
 from shared.log.event_log import EventLog
 from shared.logging import configure_logging
 
@@ -180,7 +180,7 @@ def _repair(settings: ExecutorSettings) -> Repaired:
             client,
             RedisScout(client),
             CelerySender(create_app(settings), client),
-            now=utc_now,
+            now=DatabaseClock(log.now).adjusted,
             pause=lambda duration: pause.wait(duration.total_seconds()),
         )
         return repair.run()

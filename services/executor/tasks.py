@@ -16,5 +16,6 @@ from shared.telemetry import span
 def run(self: "Task[Any, None]", /, *, task_id: str, attempt: int, **shown: Any) -> None:
     """Run the task that the pointer names; `shown` is for people who look at the queue, the log is what counts."""
     parent = (self.request.headers or {}).get(TRACE_HEADER)
+    process.clock().adjust()
     with span(RUN, parent=parent, kind=SpanKind.CONSUMER):
         process.runner().run(UUID(task_id), attempt, worker=str(self.request.hostname))

@@ -1,10 +1,11 @@
 """What the routes call, one of each for the whole process."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import partial
 
 import httpx
 from fastapi import Request
@@ -23,8 +24,10 @@ from services.gateway.status_client import StatusClient
 from services.gateway.submissions import Submissions
 from shared.domain.errors import Unavailable
 from shared.log.async_event_log import AsyncEventLog
+from shared.log.clock import ADJUST_EVERY, DatabaseClock, database_time
 from shared.objects import LocalObjectStore
 
+CANCEL_AGAIN = timedelta(milliseconds=500)
 FIRST_LOOK = timedelta(seconds=2)
 """How long the start waits for the log; without it the gateway starts all the same, and is not ready."""
 
@@ -51,10 +54,12 @@ async def open_components(
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(AsyncEventLog(settings.database_url))
         status = await stack.enter_async_context(StatusClient(settings.status_url, transport=status_transport))
+        clock = DatabaseClock(partial(database_time, settings.database_url))
+        await stack.enter_async_context(_adjusted(clock))
         catalogue = Catalogue(log, settings.database_url)
         await stack.enter_async_context(_followed(catalogue))
         writes, objects = RecentWrites(), LocalObjectStore(settings.objects_folder)
-        decisions = Decisions(log, writes)
+        decisions = Decisions(log, writes, now=clock)
         yield Components(
             catalogue=catalogue,
             submissions=Submissions(
@@ -63,14 +68,29 @@ async def open_components(
                 writes,
                 id_namespace=settings.id_namespace,
                 result_ttl_seconds=settings.result_ttl_seconds,
+                now=clock,
             ),
             cancellations=Cancellations(decisions),
             bulk_cancellations=BulkCancellations(log, status, writes, decisions),
             retries=Retries(decisions),
             reading=Reading(log, status, writes, objects),
-            past=Past(log, objects, now=lambda: datetime.now(UTC)),
+            past=Past(log, objects, now=clock),
             readiness=Readiness(log, catalogue, status),
         )
+
+
+@asynccontextmanager
+async def _adjusted(clock: DatabaseClock) -> AsyncIterator[None]:
+    """Adjust the clock before the first request, and then now and then until the end."""
+
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(ADJUST_EVERY.total_seconds())
+            await asyncio.to_thread(clock.adjust)
+
+    await asyncio.to_thread(clock.adjust)
+    async with beside(keep(), name="clock"):
+        yield
 
 
 @asynccontextmanager
@@ -79,13 +99,24 @@ async def _followed(catalogue: Catalogue) -> AsyncIterator[None]:
     with suppress(Unavailable, TimeoutError):
         async with asyncio.timeout(FIRST_LOOK.total_seconds()):
             await catalogue.refresh()
-    follower = asyncio.create_task(catalogue.follow(), name="catalogue")
+    async with beside(catalogue.follow(), name="catalogue"):
+        yield
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[None, None, None], *, name: str) -> AsyncIterator[None]:
+    """Do `work` beside the block, and cancel it at its end.
+
+    It is cancelled until it ends: `asyncio.wait_for` of Python 3.11, by which the pool of connections waits, swallows a
+    cancellation that comes together with its result.
+    """
+    task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:
-        follower.cancel()
-        with suppress(asyncio.CancelledError):
-            await follower
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=CANCEL_AGAIN.total_seconds())
 
 
 def components(request: Request) -> Components:

@@ -1,7 +1,7 @@
 """Deciding about one task: from its record, never from a projection, and again when the task moves on meanwhile."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from services.gateway.credentials import Caller, NotYourTask, Role
@@ -21,9 +21,7 @@ Command = Callable[[WorkflowExecution, Stamp], None]
 class Decisions:
     """Reads a run, lets a command decide, and appends what it decides, in the name of a caller who may."""
 
-    def __init__(
-        self, log: AsyncEventLog, writes: RecentWrites, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, log: AsyncEventLog, writes: RecentWrites, *, now: Callable[[], datetime]) -> None:
         self._log = log
         self._writes = writes
         self._now = now

@@ -24,8 +24,7 @@ FIELD = "as_of"
 class Past:
     """Answers from the log alone; what is asked for twice is answered the same.
 
-    A time close to now is the exception: events bear the clock of the process that appended them, a little before
-    they are in the log.
+    A time close to now is the exception: events bear the moment of their decision, a little before they are in the log.
     """
 
     def __init__(self, log: AsyncEventLog, objects: ObjectStore, *, now: Callable[[], datetime]) -> None:

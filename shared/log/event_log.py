@@ -1,6 +1,7 @@
 """The event log as services use it: append, read a stream, read all from a position on."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from shared.domain.errors import NotFound, VersionConflict
 from shared.domain.events import EVENTS, Event
 from shared.domain.execution import WorkflowExecution, fold
+from shared.log.clock import NOW
 from shared.log.mapper import MsgspecMapper
 from shared.log.recorder import SCHEMA, OneTripRecorder
 
@@ -87,6 +89,15 @@ class EventLog(Application[UUID]):
     def head(self) -> int:
         """Return the position of the newest event, 0 when there is none."""
         return self.recorder.max_notification_id() or 0
+
+    def now(self) -> datetime:
+        """Return the database's time."""
+        recorder: OneTripRecorder = self.recorder  # type: ignore[assignment]
+        with recorder.datastore.get_connection() as connection:
+            row = connection.execute(NOW).fetchone()
+        assert row is not None
+        moment: datetime = row["clock_timestamp"]
+        return moment.astimezone(UTC)
 
 
 def task_not_found(task_id: UUID | str) -> NotFound:

@@ -261,7 +261,8 @@ async def _meddled(database_url: str, number: int) -> AsyncIterator[tuple[_Meddl
         await log.append([event for run in runs for event in run.collect_events()])
         log.appends = 0
         writes = RecentWrites()
-        yield log, BulkCancellations(log, client, writes, Decisions(log, writes)), [run.id for run in runs]
+        decisions = Decisions(log, writes, now=lambda: stamp().at)
+        yield log, BulkCancellations(log, client, writes, decisions), [run.id for run in runs]
 
 
 async def test_those_that_are_claimed_meanwhile_hold_up_nobody(migrated_database_url: str) -> None:

@@ -124,7 +124,7 @@ class _RestlessLog:
 async def test_giving_up_comes_after_five_conflicts() -> None:
     """Four conflicts are gone through, five are reported."""
     patient, late = (
-        Cancellations(Decisions(_RestlessLog(moves), RecentWrites()))  # type: ignore[arg-type]
+        Cancellations(Decisions(_RestlessLog(moves), RecentWrites(), now=lambda: stamp().at))  # type: ignore[arg-type]
         for moves in (MOST_TRIES - 1, MOST_TRIES)
     )
     assert (await patient.cancel(LOCAL, uuid4(), None)).execution.phase is Phase.CANCELLING
