@@ -3,6 +3,7 @@
 The status service and the gateway's fallback both answer with these, so that they cannot differ.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,15 +26,25 @@ def task_document(view: TaskView, *, now: datetime, objects: ObjectStore, reason
     the object store has lost must not hide its task: `result_error` then says what to do.
     """
     document: dict[str, Any] = msgspec.to_builtins(view)
+    del document["late_orders"]
     expired = view.result_expires_at is not None and now >= view.result_expires_at
     document |= {"result": None, "result_expired": expired, "result_error": None}
     if view.result is not None and not expired:
         try:
-            document["result"] = plain_value(view.result, objects)
+            document["result"] = result_document(view.result, view.late_orders, objects)
         except (ObjectMissing, ObjectCorrupt) as error:
             document["result_error"] = error.detail
     document["reason"] = reason or default_reason(view)
     return document
+
+
+def result_document(result: Output, late_orders: Sequence[dict[str, Any]] | None, objects: ObjectStore) -> Any:
+    """Return a run's result, with its orders as the ledger has them by now.
+
+    Raises ObjectMissing or ObjectCorrupt.
+    """
+    document = plain_value(result, objects)
+    return document if late_orders is None else document | {"orders": list(late_orders)}
 
 
 def default_reason(view: TaskView) -> str | None:

@@ -15,7 +15,7 @@ LONGEST_TTL = timedelta(days=90)
 """The longest time to live that a result may be given; nobody has to look for one that ended before."""
 
 FINAL = 2**31
-"""Sequence of the last write of a run; nothing is newer within its attempt."""
+"""Sequence from which on a run has ended; added to it is the version of the run, whose orders may still change."""
 
 AFTER_ATTEMPT = FINAL - 1
 """Sequence of what stands once an attempt is over and the run is not: within it, only the run's end is newer."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from shared.domain.errors import Refused
 from shared.domain.execution import WorkflowExecution
+from shared.domain.orders import OrderState
 from shared.domain.outputs import Output
 from shared.log.event_log import EventLog, Recorded
 from tests.builders import WORKER, complete_next, failure, order, outcome, stamp, submitted
@@ -26,6 +27,7 @@ ACTIONS = (
     "resolve",
     "ask",
     "make way",
+    "fill",
 )
 
 
@@ -66,6 +68,10 @@ def act(execution: WorkflowExecution, action: str, second: float) -> None:
             case "resolve", _:
                 for record in [each for each in execution.orders.values() if each.is_open]:
                     execution.resolve_order(at, client_order_id=record.client_order_id, outcome=outcome())
+            case "fill", _:
+                for record in [each for each in execution.orders.values() if each.state is OrderState.PLACED]:
+                    some = outcome(filled_quantity=str(int(second)), state="filled" if second % 2 else "placed")
+                    execution.follow_order(at, client_order_id=record.client_order_id, outcome=some)
             case "lose", _:
                 execution.lose_worker(at, attempt=attempt, worker=WORKER, reason="no heartbeat", max_losses=3)
             case "ask", _:

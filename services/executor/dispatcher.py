@@ -5,6 +5,7 @@ copy the ends of runs into Celery's result backend, and to settle the orders tha
 """
 
 from datetime import timedelta
+from functools import partial
 
 import redis
 import sqlalchemy as sa
@@ -18,9 +19,9 @@ from services.executor.process import broker
 from services.executor.reconciler import RedisScout
 from services.executor.resolver import Resolver
 from services.executor.settings import ExecutorSettings
-from services.executor.stamps import utc_now
 from services.executor.store import live_run_store, open_order_store
 from shared.domain.events import Stamp
+from shared.log.clock import DatabaseClock, database_time
 from shared.log.event_log import EventLog
 from shared.log.follower import Follower
 from shared.log.positions import ASYNCHRONOUS_COMMIT
@@ -42,8 +43,9 @@ def main() -> None:
     configure_logging(settings.log_format, settings.log_level)
     configure_tracing("executor.dispatcher")
     log = EventLog(settings.database_url)
+    clock = DatabaseClock(partial(database_time, settings.database_url))
     engine = sa.create_engine(settings.sqlalchemy_url, connect_args={"options": ASYNCHRONOUS_COMMIT})
-    publish(load_strategies(settings.strategies), log, Stamp(at=utc_now(), actor=Dispatcher.name))
+    publish(load_strategies(settings.strategies), log, Stamp(at=clock.adjusted(), actor=Dispatcher.name))
     client = redis.Redis.from_url(settings.redis_url, socket_timeout=1, socket_connect_timeout=1)
     dispatcher = Dispatcher(
         log,
@@ -51,21 +53,22 @@ def main() -> None:
         CelerySender(create_app(settings), client),
         RedisScout(client),
         settings.dispatch_policy,
-        now=utc_now,
+        now=clock.adjusted,
     )
     results = FinalResults(
         log,
         engine,
         redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=1),
         LocalObjectStore(settings.objects_folder),
-        now=utc_now,
+        now=clock.adjusted,
     )
     resolver = Resolver(
         log,
         open_order_store(engine, Resolver.name),
         broker,
         patience=timedelta(seconds=settings.order_patience_seconds),
-        now=utc_now,
+        pace=timedelta(seconds=settings.order_pace_seconds),
+        now=clock.adjusted,
     )
     run_followers(
         [

@@ -13,17 +13,23 @@ import sqlalchemy as sa
 import structlog
 
 from services.executor.restoring import Restoration
+from services.executor.stamps import is_worker
 from services.executor.tables import positions
-from shared.documents import plain_value
+from shared.documents import result_document
 from shared.domain import execution_events as happened
+from shared.domain.events import Event
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase, celery_state
+from shared.domain.views import late_orders
 from shared.log.event_log import EventLog, Recorded
 from shared.log.positions import advance, read_position, unseen
 from shared.objects import ObjectCorrupt, ObjectMissing, ObjectStore
 from shared.result_backend import AFTER_ATTEMPT, FINAL, WRITE, ResultMeta, done_at, result_key, write_arguments
 
 FINAL_RESULTS = "executor.results"
+
+ORDERS = (happened.OrderPlaced, happened.OrderUpdated, happened.OrderRejected)
+"""What may still happen to the orders of a run that has ended."""
 
 logger = structlog.get_logger()
 
@@ -37,6 +43,7 @@ class FinalResults:
         happened.Succeeded.TOPIC,
         happened.Failed.TOPIC,
         happened.Cancelled.TOPIC,
+        *(event.TOPIC for event in ORDERS),
     )
 
     def __init__(
@@ -68,8 +75,9 @@ class FinalResults:
         new = unseen(batch, self._position)
         if not new:
             return
-        events = (recorded.event for recorded in new)
-        self._write_ends([self._log.execution(e.originator_id, version=e.originator_version) for e in events])
+        events = (recorded.event for recorded in new if not _is_of_attempt(recorded.event))
+        runs = (self._log.execution(event.originator_id, version=event.originator_version) for event in events)
+        self._write_ends([run for run in runs if run.phase.ended or run.phase is Phase.RETRY_WAIT])
         with self._engine.begin() as connection:
             advance(connection, positions, self.name, after=self._position, position=new[-1].position)
         self._position = new[-1].position
@@ -77,7 +85,7 @@ class FinalResults:
     def _write_ends(self, executions: Sequence[WorkflowExecution]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for execution in executions:
-            ttl = execution.submitted.result_ttl_seconds - (self._now() - execution.changed_at).total_seconds()
+            ttl = execution.submitted.result_ttl_seconds - (self._now() - _over_at(execution)).total_seconds()
             if ttl <= 0:
                 continue
             try:
@@ -101,16 +109,26 @@ def result_meta(execution: WorkflowExecution, objects: ObjectStore) -> ResultMet
         status=celery_state(execution.phase),
         result=_result(execution, objects),
         attempt=execution.attempts,
-        sequence=FINAL if ended else AFTER_ATTEMPT,
+        sequence=FINAL + execution.version if ended else AFTER_ATTEMPT,
         traceback=execution.failure.failure.traceback if execution.failure else None,
-        date_done=done_at(execution.changed_at) if ended else None,
+        date_done=done_at(_over_at(execution)) if ended else None,
     )
+
+
+def _is_of_attempt(event: Event) -> bool:
+    """Tell whether an attempt has settled an order of its own: its run is at work."""
+    return isinstance(event, ORDERS) and is_worker(event.actor)
+
+
+def _over_at(execution: WorkflowExecution) -> datetime:
+    """Return when the run ended; its orders may change after it."""
+    return execution.finished_at or execution.changed_at
 
 
 def _result(execution: WorkflowExecution, objects: ObjectStore) -> Any:
     match execution.phase:
         case Phase.SUCCEEDED if execution.result is not None:
-            return plain_value(execution.result, objects)
+            return result_document(execution.result, late_orders(execution), objects)
         case Phase.FAILED if execution.failure is not None:
             failure = execution.failure.failure
             return _exception(failure.type, failure.message, module="blotter")

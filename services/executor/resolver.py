@@ -1,4 +1,5 @@
-"""The resolver: settles every order that no attempt is left to settle, by asking the venue; it sends nothing.
+"""The resolver: settles every order that no attempt is left to settle, and follows those that the venue has taken until
+they end, by asking the venue; it sends nothing.
 
 It follows the log and remembers what is open in a table of its own, committed together with its position. An answer
 goes into the log at the version that was read: an attempt that has started meanwhile wins, and settles it itself.
@@ -48,6 +49,7 @@ class Resolver:
         happened.AttemptStarted.TOPIC,
         happened.OrderRequested.TOPIC,
         happened.OrderPlaced.TOPIC,
+        happened.OrderUpdated.TOPIC,
         happened.OrderRejected.TOPIC,
         happened.RetryScheduled.TOPIC,
         happened.WorkerLost.TOPIC,
@@ -63,21 +65,23 @@ class Resolver:
         broker: Callable[[], Broker],
         *,
         patience: timedelta,
+        pace: timedelta,
         now: Callable[[], datetime],
     ) -> None:
         self._log = log
         self._store = store
         self._open_broker = broker
         self._patience = patience
+        self._pace = pace
         self._now = now
-        self._orders = OpenOrders(patience=patience)
+        self._orders = OpenOrders(patience=patience, pace=pace)
         self._quiet_until: datetime | None = None
         self._position = 0
 
     def start(self) -> int:
         """Load the open orders as they were at the last commit."""
         self._position, orders = self._store.load()
-        self._orders = OpenOrders(orders, patience=self._patience)
+        self._orders = OpenOrders(orders, patience=self._patience, pace=self._pace)
         return self._position
 
     def process(self, batch: Sequence[Recorded]) -> None:
@@ -107,7 +111,9 @@ class Resolver:
 
     def _look_into(self, order: OpenOrder) -> None:
         execution = self._log.execution(order.task_id)
-        if execution.phase.at_work or not execution.orders[order.client_order_id].is_open:
+        record = execution.orders[order.client_order_id]
+        mine = record.state is OrderState.PLACED if order.placed else record.is_open and not execution.phase.at_work
+        if not mine:
             # An event that is still on its way here says what comes next.
             self._orders.leave(order)
             return
@@ -115,35 +121,67 @@ class Resolver:
             report = self._open_broker().find(order.client_order_id)
         except VenueUnavailable as error:
             self._quiet_until = self._now() + (error.retry_after or VENUE_PAUSE)
-            self._wait(order, str(error))
+            self._wait(order, execution, str(error))
         except PermanentError as error:
-            self._wait(order, str(error))
+            self._wait(order, execution, str(error))
         else:
             if report is None:
-                self._wait(order, "The venue does not know it, which is no proof that it will not arrive.")
+                reason = "The venue does not know it, which is no proof that it will not arrive."
+                self._wait(order, execution, reason)
+            elif order.placed:
+                self._follow(order, execution, report)
             else:
                 self._settle(order, execution, report)
 
-    def _wait(self, order: OpenOrder, reason: str) -> None:
+    def _wait(self, order: OpenOrder, execution: WorkflowExecution, reason: str) -> None:
         fields = {"task_id": str(order.task_id), "client_order_id": order.client_order_id, "reason": reason}
         if self._orders.asked_in_vain(order, self._now()):
-            logger.info("order.unsettled", asks=order.asks, **fields)
-        else:
-            logger.error("order.given_up", asks=order.asks, action="look at the venue's own book", **fields)
+            logger.info("order.unsettled", asks=order.asks, placed=order.placed, **fields)
+            return
+        logger.error("order.given_up", asks=order.asks, action="look at the venue's own book", **fields)
+        if not order.placed:
+            told = f"{reason} Nobody asks for it any more: look at the venue's own book."
+            self._record(
+                execution,
+                lambda stamp: execution.give_up_order(stamp, client_order_id=order.client_order_id, reason=told),
+            )
 
     def _settle(self, order: OpenOrder, execution: WorkflowExecution, report: OrderReport) -> None:
-        stamp = Stamp(at=self._now(), actor=self.name, trace=execution.submitted.trace)
         rejected = report.state is OrderState.REJECTED
-        try:
-            execution.resolve_order(
+        refusal = self._record(
+            execution,
+            lambda stamp: execution.resolve_order(
                 stamp,
                 client_order_id=order.client_order_id,
                 outcome=None if rejected else outcome_of(report),
                 reason=report.reason or "The venue gave no reason.",
-            )
-            self._log.save_execution(execution)
-        except (VersionConflict, Refused) as refusal:
-            self._wait(order, str(refusal))
+            ),
+        )
+        if refusal is not None:
+            self._wait(order, execution, refusal)
             return
         self._orders.settle(order.client_order_id)
         logger.warning("order.resolved", client_order_id=order.client_order_id, state=str(report.state))
+
+    def _follow(self, order: OpenOrder, execution: WorkflowExecution, report: OrderReport) -> None:
+        """Record what is new of a placed order; what comes next its event says, when it is back here."""
+        refusal = self._record(
+            execution,
+            lambda stamp: execution.follow_order(
+                stamp, client_order_id=order.client_order_id, outcome=outcome_of(report), reason=report.reason
+            ),
+        )
+        if refusal is not None:
+            self._wait(order, execution, refusal)
+            return
+        self._orders.leave(order)
+        logger.info("order.updated", client_order_id=order.client_order_id, state=str(report.state))
+
+    def _record(self, execution: WorkflowExecution, decide: Callable[[Stamp], None]) -> str | None:
+        """Append what was decided; return why not, when the run has moved on or the log knows it already."""
+        try:
+            decide(Stamp(at=self._now(), actor=self.name, trace=execution.submitted.trace))
+            self._log.save_execution(execution)
+        except (VersionConflict, Refused) as refusal:
+            return str(refusal)
+        return None

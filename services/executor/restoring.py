@@ -114,10 +114,11 @@ class Restoration:
 
     def _run(self, event: Event) -> WorkflowExecution | None:
         """Return the run as it ended, or as it waits for a retry; None if it has gone on since then."""
-        if not isinstance(event, RetryScheduled):
-            return self._log.execution(event.originator_id, version=event.originator_version)
-        run = self._log.execution(event.originator_id)
-        return run if run.phase in (Phase.RETRY_WAIT, Phase.RETRY_DUE) else None
+        if isinstance(event, RetryScheduled):
+            run = self._log.execution(event.originator_id)
+            return run if run.phase in (Phase.RETRY_WAIT, Phase.RETRY_DUE) else None
+        run = self._log.execution(event.originator_id, version=event.originator_version)
+        return run if run.phase.ended else None
 
 
 def _has_ended(meta: bytes | None) -> bool:

@@ -37,6 +37,9 @@ class ExecutorSettings(Settings):
     order_patience_seconds: float = Field(
         86_400.0, gt=0, description="how long the venue is asked for an order of a run that has ended"
     )
+    order_pace_seconds: float = Field(
+        0.5, ge=0, description="between two questions for orders that the venue has taken and not filled"
+    )
     market_data: Venue = Venue.LOCAL
     broker: Venue = Venue.LOCAL
     alpaca_trading_url: str = TRADING_URL

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from shared.domain.events import Stamp
 from shared.telemetry import current_traceparent
 
+_WORKER = "worker:"
+
 Clock = Callable[[], datetime]
 
 
@@ -16,4 +18,9 @@ def utc_now() -> datetime:
 
 def worker_stamp(worker: str, now: Clock) -> Stamp:
     """Return a stamp of this moment, by `worker`, under the active trace."""
-    return Stamp(at=now(), actor=f"worker:{worker}", trace=current_traceparent())
+    return Stamp(at=now(), actor=f"{_WORKER}{worker}", trace=current_traceparent())
+
+
+def is_worker(actor: str) -> bool:
+    """Tell whether `actor` of an event is a worker."""
+    return actor.startswith(_WORKER)

@@ -43,4 +43,5 @@ open_orders = sa.Table(
     sa.Column("since", sa.DateTime(timezone=True), nullable=False),
     sa.Column("asks", sa.Integer, nullable=False),
     sa.Column("ask_at", sa.DateTime(timezone=True)),
+    sa.Column("placed", sa.Boolean, nullable=False),
 )

@@ -42,6 +42,7 @@ workflow_executions = sa.Table(
     _document("result"),
     _time("result_expires_at"),
     _document("partial_result"),
+    _document("late_orders"),
     _document("error"),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("max_retries", sa.Integer, nullable=False),

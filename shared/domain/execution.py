@@ -6,6 +6,7 @@ Guards stand in the commands here, never in the fold. The class keeps to eventso
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from shared.domain.errors import AlreadyFinished, NotClaimable, NotRetrying, Ref
 from shared.domain.events import Event, Stamp
 from shared.domain.execution_state import ExecutionState
 from shared.domain.failures import Failure, stubborn_step_failure, timeout_failure
+from shared.domain.orders import OrderState
 from shared.domain.outputs import Output
 from shared.domain.phases import TRANSITIONS, Phase
 
@@ -229,16 +231,43 @@ class WorkflowExecution(ExecutionState):
 
         Raises Refused while an attempt runs, which settles its own orders, and when the order has an outcome already.
         """
-        self._require_order(client_order_id)
-        if self.phase.at_work:
-            raise Refused(f"Attempt {self.attempts} of task {self.id} runs; it settles order {client_order_id} itself.")
-        if not self.orders[client_order_id].is_open:
-            raise Refused(f"Order {client_order_id} of task {self.id} is settled; an outcome is never replaced.")
+        self._require_unsettled(client_order_id)
         of_order = {"attempt": self.attempts, "client_order_id": client_order_id}
         if outcome is None:
             self._trigger(happened.OrderRejected, stamp, **of_order, reason=reason)
         else:
             self._trigger(happened.OrderPlaced, stamp, **of_order, outcome=outcome)
+
+    def follow_order(
+        self, stamp: Stamp, *, client_order_id: str, outcome: happened.OrderOutcome, reason: str | None = None
+    ) -> None:
+        """Record what has become of an order since the venue took it, in whatever state its run is.
+
+        Raises Refused when the order is not at the venue any more, or when that is nothing new.
+        """
+        self._require_order(client_order_id)
+        known = self.orders[client_order_id]
+        if known.state is not OrderState.PLACED or known.outcome is None:
+            raise Refused(f"Order {client_order_id} of task {self.id} is {known.state}, and not at the venue.")
+        before, since = Decimal(known.outcome.filled_quantity), Decimal(outcome.filled_quantity)
+        if since < before or (since == before and outcome.state == known.state):
+            raise Refused(f"Order {client_order_id} of task {self.id} is {known.state} with {before} filled already.")
+        of_order = {"attempt": self.attempts, "client_order_id": client_order_id}
+        self._trigger(happened.OrderUpdated, stamp, **of_order, outcome=outcome, reason=reason)
+
+    def give_up_order(self, stamp: Stamp, *, client_order_id: str, reason: str) -> None:
+        """Record that nobody asks the venue for this order any more, and why; its outcome may still be recorded.
+
+        Raises Refused while an attempt runs, and when the order has an outcome.
+        """
+        self._require_unsettled(client_order_id)
+        self._trigger(
+            happened.OrderAmbiguous,
+            stamp,
+            attempt=self.attempts,
+            client_order_id=client_order_id,
+            reason=reason,
+        )
 
     def request_cancel(self, stamp: Stamp, *, reason: str | None = None) -> None:
         """Ask for the end. A run that no worker holds is cancelled at once; asking again changes nothing.
@@ -313,6 +342,13 @@ class WorkflowExecution(ExecutionState):
             raise AlreadyFinished(f"Task {self.id} has already {self.phase}; attempt {attempt} may not add to it.")
         if attempt != self.attempts or not self.phase.at_work:
             raise StaleAttempt(f"Attempt {attempt} of task {self.id} no longer runs; its worker must stop.")
+
+    def _require_unsettled(self, client_order_id: str) -> None:
+        self._require_order(client_order_id)
+        if self.phase.at_work:
+            raise Refused(f"Attempt {self.attempts} of task {self.id} runs; it settles order {client_order_id} itself.")
+        if not self.orders[client_order_id].is_open:
+            raise Refused(f"Order {client_order_id} of task {self.id} is settled; an outcome is never replaced.")
 
     def _require_order(self, client_order_id: str) -> None:
         if client_order_id not in self.orders:

@@ -30,7 +30,10 @@ class RequestedOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the venue said; `state` is `placed` or `filled`, amounts are decimal strings."""
+    """What the venue said; `state` is `placed` or `filled`, `rejected` only for one that ended unfilled later.
+
+    Amounts are decimal strings.
+    """
 
     state: str
     venue_order_id: str | None = None
@@ -155,6 +158,16 @@ class OrderRejected(OrderEvent, frozen=True, kw_only=True):
     TOPIC: ClassVar[str] = "execution.order_rejected"
 
     reason: str
+
+
+@EVENTS.add
+class OrderUpdated(OrderEvent, frozen=True, kw_only=True):
+    """What has become of an order since the venue took it: more of it is filled, or it has ended."""
+
+    TOPIC: ClassVar[str] = "execution.order_updated"
+
+    outcome: OrderOutcome
+    reason: str | None = None
 
 
 @EVENTS.add

@@ -23,6 +23,7 @@ class ExecutionState:
     """A run's submission, phase, steps, orders and artifacts; `spent` is its time at work in ended attempts.
 
     `losses` counts workers lost without a boundary in between: it tells a run that kills its worker from bad luck.
+    `has_late_orders` tells that one has changed since the run ended, which its result cannot know.
     `yields_to` is the task that the running attempt is asked to make way for; `preempted_by` the last one it did.
     """
 
@@ -47,6 +48,7 @@ class ExecutionState:
         self.steps: dict[StepKey, StepRecord] = {}
         self.left_out: set[StepKey] = set()
         self.orders: dict[str, OrderRecord] = {}
+        self.has_late_orders = False
         self.artifacts: dict[str, happened.Artifact] = {}
         self.spent = timedelta()
         self.losses = 0
@@ -204,6 +206,8 @@ class ExecutionState:
         match event:
             case happened.OrderPlaced(outcome=outcome):
                 change = {"state": OrderState(outcome.state), "outcome": outcome, "reason": None}
+            case happened.OrderUpdated(outcome=outcome, reason=reason):
+                change = {"state": OrderState(outcome.state), "outcome": outcome, "reason": reason}
             case happened.OrderRejected(reason=reason):
                 change = {"state": OrderState.REJECTED, "reason": reason}
             case happened.OrderAmbiguous(reason=reason):
@@ -211,3 +215,4 @@ class ExecutionState:
             case _:
                 raise AssertionError(f"unknown order event {event!r}")
         self.orders[event.client_order_id] = msgspec.structs.replace(known, **change)
+        self.has_late_orders = self.has_late_orders or self.phase.ended

@@ -49,7 +49,10 @@ class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskView(msgspec.Struct, frozen=True, kw_only=True):
-    """A task as `GET /api/tasks/{task_id}` answers it, but for what depends on the time of asking."""
+    """A task as `GET /api/tasks/{task_id}` answers it, but for what depends on the time of asking.
+
+    `late_orders` takes the place of the result's orders, which are older.
+    """
 
     task_id: str
     strategy_id: str
@@ -65,6 +68,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     result: Output | None
     result_expires_at: datetime | None
     partial_result: dict[str, Any] | None
+    late_orders: tuple[dict[str, Any], ...] | None
     error: ErrorView | None
     attempts: int
     max_retries: int
@@ -144,6 +148,7 @@ def task_view(execution: WorkflowExecution) -> TaskView:
         result=execution.result,
         result_expires_at=finished_at + ttl if finished_at and execution.result else None,
         partial_result=_partial_result(execution),
+        late_orders=late_orders(execution),
         error=_error(execution),
         attempts=execution.attempts,
         max_retries=submitted.max_retries,
@@ -251,6 +256,13 @@ def _partial_result(execution: WorkflowExecution) -> dict[str, Any] | None:
         if (record := execution.steps.get(key)) and record.state is StepState.COMPLETED
     ]
     return {"completed_steps": completed, "orders": [order_view(order) for order in execution.orders.values()]}
+
+
+def late_orders(execution: WorkflowExecution) -> tuple[dict[str, Any], ...] | None:
+    """Return the orders of a run that has succeeded, None when its result has them as they are."""
+    if execution.phase is not Phase.SUCCEEDED or not execution.has_late_orders:
+        return None
+    return tuple(order_view(order) for order in execution.orders.values())
 
 
 def ledger_views(execution: WorkflowExecution) -> Iterator[OrderView]:

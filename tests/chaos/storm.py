@@ -13,6 +13,7 @@ import httpx
 import psutil
 
 from infra.local.record import Phase, ProcessState
+from shared.domain.orders import OrderState
 from shared.log.event_log import EventLog
 from tests.e2e.stack import Stack
 from tests.projection_check import differences
@@ -36,6 +37,7 @@ def environment(venue: Venue) -> dict[str, str]:
         "BLOTTER_ALPACA_SECRET_KEY": KEY.secret,
         "BLOTTER_HTTP_TIMEOUT_SECONDS": str(HTTP_TIMEOUT_SECONDS),
         "BLOTTER_MAX_LOSSES": "20",
+        "BLOTTER_ORDER_PACE_SECONDS": "0",
     }
 
 
@@ -60,6 +62,7 @@ class Storm:
         self._kill()
         submitting.join()
         until(self._all_ended, seconds=300, every=0.5, hint="not every run has ended")
+        until(self._orders_have_ended, seconds=120, every=0.5, hint="an order was not followed to its end")
         until(self._is_projected, seconds=60, every=0.5, hint="the tables differ from the log")
 
     def _trouble_the_venue(self) -> None:
@@ -119,6 +122,14 @@ class Storm:
         log = EventLog(self.stack.record.database_url)
         try:
             return all(log.execution(uuid.UUID(task_id)).phase.ended for task_id in self.tasks)
+        finally:
+            log.close()
+
+    def _orders_have_ended(self) -> bool:
+        log = EventLog(self.stack.record.database_url)
+        try:
+            orders = (order for task_id in self.tasks for order in log.execution(uuid.UUID(task_id)).orders.values())
+            return all(order.state in (OrderState.FILLED, OrderState.REJECTED) for order in orders)
         finally:
             log.close()
 

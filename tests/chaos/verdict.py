@@ -1,11 +1,11 @@
 """What a storm has left: counted from the log, the venue's own book, and the calls that the steps noted themselves."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from uuid import UUID
 
 from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_events import StepCompleted
-from shared.domain.orders import OrderState
 from shared.domain.phases import Phase
 from shared.log.event_log import EventLog
 from tests.chaos.storm import Storm
@@ -43,12 +43,12 @@ def _called_too_late(storm: Storm, completed: Sequence[StepCompleted]) -> int:
 
 
 def _disagreements(storm: Storm, runs: dict[str, WorkflowExecution]) -> set[str]:
-    """Return the client order ids that only one side has, or that the ledger does not call accepted."""
-    accepted = set(storm.venue.accepted())
-    known = {
-        order.client_order_id
+    """Return the client order ids that only one side has, or of which the sides do not say the same is filled."""
+    at_venue = {(name, order["status"], Decimal(order["filled_qty"])) for name, order in storm.venue.book().items()}
+    in_ledger = {
+        (order.client_order_id, str(order.state), Decimal(order.outcome.filled_quantity))
         for run in runs.values()
         for order in run.orders.values()
-        if order.state in (OrderState.PLACED, OrderState.FILLED)
+        if order.outcome is not None
     }
-    return accepted ^ known
+    return {name for name, *_ in at_venue ^ in_ledger}

@@ -44,7 +44,7 @@ def test_what_was_committed_comes_back(reopen: Reopen) -> None:
     """Every field of an order survives, and a later commit replaces it."""
     idle, due = an_order("o-1"), an_order("o-2", asks=3, ask_at=NOW)
     reopen().commit([idle, due], [], after=0, position=9)
-    asked = an_order("o-1", task_id=idle.task_id, asks=1, ask_at=NOW)
+    asked = an_order("o-1", task_id=idle.task_id, asks=1, ask_at=NOW, placed=True)
     reopen().commit([asked], [], after=9, position=9)
 
     position, orders = reopen().load()

@@ -12,6 +12,7 @@ from services.executor.policy import DispatchPolicy, PreemptionPolicy
 from services.executor.resolver import Resolver
 from shared.domain.errors import Refused
 from shared.domain.execution import WorkflowExecution
+from shared.domain.orders import OrderState
 from shared.domain.priority import Priority
 from shared.workflow import Context
 from shared.workflow.registry import Registry
@@ -90,7 +91,9 @@ class Desk:
         return Dispatcher(self.log, self.store, sender, self.redis, POLICY, now=self.clock)
 
     def _new_resolver(self) -> Resolver:
-        return Resolver(self.log, self.order_store, lambda: self.venue, patience=PATIENCE, now=self.clock)
+        return Resolver(
+            self.log, self.order_store, lambda: self.venue, patience=PATIENCE, pace=timedelta(), now=self.clock
+        )
 
     def _body(self, ctx: Context, step: str, symbol: str | None) -> None:
         self.calls.append((UUID(ctx.task_id), step, symbol, ctx.attempt))
@@ -164,6 +167,8 @@ class Desk:
         self.venue.silent = 0
         self.log.cuts.clear()
         self.venue.deliver()
+        while self.venue.rests:
+            self.venue.deliver()
         for worker in self.workers:
             worker.stopped = False
         for ghost in self.ghosts:
@@ -180,7 +185,7 @@ class Desk:
             return False
         runs = [self.log.execution(task_id) for task_id in self.tasks]
         return all(run.phase.ended for run in runs) and not any(
-            record.is_open and record.client_order_id in self.venue.book
+            record.state is OrderState.PLACED or (record.is_open and record.client_order_id in self.venue.book)
             for run in runs
             for record in run.orders.values()
         )

@@ -6,6 +6,7 @@ is left when everything has come to rest. A violated promise is an AssertionErro
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from decimal import Decimal
 from uuid import UUID
 
 from services.executor.resolver import RESOLVER
@@ -60,6 +61,7 @@ class Invariants:
         self._nothing_but_its_orders_changes_an_ended_run(run, event)
         self._an_order_is_requested_once(run, event)
         self._an_attempt_settles_its_own_orders(run, event)
+        self._what_is_filled_stays_filled(run, event)
         self._what_trades_is_never_preempted(run, event)
         self._nobody_alive_is_taken_for_dead(event)
         self._only_real_losses_end_a_run(run, event)
@@ -94,11 +96,19 @@ class Invariants:
 
     def _nothing_but_its_orders_changes_an_ended_run(self, run: WorkflowExecution, event: Event) -> None:
         if run.phase.ended:
-            assert isinstance(event, OF_ORDERS), f"{event.TOPIC} after the end"
+            assert isinstance(event, (*OF_ORDERS, happened.OrderUpdated)), f"{event.TOPIC} after the end"
 
     def _an_attempt_settles_its_own_orders(self, run: WorkflowExecution, event: Event) -> None:
         if isinstance(event, OF_ORDERS) and event.actor == RESOLVER:
             assert not run.phase.at_work, "the resolver settled an order of an attempt at work"
+
+    def _what_is_filled_stays_filled(self, run: WorkflowExecution, event: Event) -> None:
+        if isinstance(event, happened.OrderUpdated):
+            known = run.orders[event.client_order_id]
+            assert known.state is OrderState.PLACED, f"an order that was {known.state} was updated"
+            assert known.outcome is not None
+            before, since = Decimal(known.outcome.filled_quantity), Decimal(event.outcome.filled_quantity)
+            assert before <= since, "the ledger took a fill back"
 
     def _an_order_is_requested_once(self, run: WorkflowExecution, event: Event) -> None:
         if isinstance(event, happened.OrderRequested):
@@ -175,3 +185,5 @@ class Invariants:
                 )
             else:
                 assert record.state is OrderState.FILLED, f"the venue filled an order, the ledger says {record.state}"
+                assert record.outcome is not None
+                assert Decimal(record.outcome.filled_quantity) == report.filled_quantity

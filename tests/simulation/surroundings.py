@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -164,11 +164,12 @@ class Fault(StrEnum):
     LOST_REQUEST = "lost request"
     UNAVAILABLE = "unavailable"
     REJECTED = "rejected"
+    RESTS = "rests"
 
 
 @dataclass
 class Venue:
-    """A broker whose book fills at once; `faults` are those of the next submissions."""
+    """A broker whose book fills at once, but for orders that rest; `faults` are those of the next submissions."""
 
     refuses_duplicates: bool
     faults: list[Fault] = field(default_factory=list)
@@ -194,7 +195,7 @@ class Venue:
                 raise OrderAmbiguous("no answer")
             case Fault.LOST_REQUEST:
                 raise OrderAmbiguous("no answer")
-        self._arrive(request, OrderState.FILLED)
+        self._arrive(request, OrderState.PLACED if fault is Fault.RESTS else OrderState.FILLED)
         point("arrived")
         if fault is Fault.LOST_ANSWER:
             raise OrderAmbiguous("no answer")
@@ -207,10 +208,24 @@ class Venue:
         self.book[request.client_order_id] = _report(request, state)
 
     def deliver(self) -> None:
-        """Let what was late arrive."""
+        """Let what was late arrive, and what rests come further: most is filled in two parts, some expires."""
         for request in self.late:
             self._arrive(request, OrderState.FILLED)
         self.late.clear()
+        for name, order in self.book.items():
+            if order.state is not OrderState.PLACED:
+                continue
+            if order.filled_quantity:
+                self.book[name] = replace(order, state=OrderState.FILLED, filled_quantity=order.quantity)
+            elif int(name[-1], 16) < 4:
+                self.book[name] = replace(order, state=OrderState.REJECTED, reason="expired")
+            else:
+                self.book[name] = replace(order, filled_quantity=order.quantity / 4, average_price=Decimal(10))
+
+    @property
+    def rests(self) -> bool:
+        """Whether an order has not come to its end."""
+        return any(order.state is OrderState.PLACED for order in self.book.values())
 
     def find(self, client_order_id: str) -> OrderReport | None:
         """Return what is in the book; "not found" may be too early."""
@@ -233,7 +248,7 @@ def _report(request: OrderRequest, state: OrderState) -> OrderReport:
     filled: dict[str, Any] = (
         {"filled_quantity": request.quantity, "average_price": Decimal(10), "fees": Decimal(1), "filled_at": NOW}
         if state is OrderState.FILLED
-        else {"reason": "no money"}
+        else {"reason": "no money" if state is OrderState.REJECTED else None}
     )
     return OrderReport(
         client_order_id=request.client_order_id,

@@ -88,6 +88,26 @@ class Routes:
         """`GET /admin/orders`: every order that arrived, accepted or not, in order of arrival."""
         return JSONResponse(self.exchange.received)
 
+    async def rest(self, request: Request) -> Response:
+        """`POST /admin/rest`: fill nothing from here on, until `fill` or `cancel` say so."""
+        self.exchange.resting = True
+        return Response(status_code=204)
+
+    async def fill(self, request: Request) -> Response:
+        """`POST /admin/fill`: fill `quantity` shares of an order."""
+        body = await request.json()
+        self.exchange.fill(body["client_order_id"], Decimal(body["quantity"]))
+        return Response(status_code=204)
+
+    async def cancel(self, request: Request) -> Response:
+        """`POST /admin/cancel`: end an order as it is."""
+        self.exchange.cancel((await request.json())["client_order_id"])
+        return Response(status_code=204)
+
+    async def book(self, request: Request) -> Response:
+        """`GET /admin/book`: every order that was accepted, by its client order id, as it stands."""
+        return JSONResponse(self.exchange.orders)
+
     async def reset(self, request: Request) -> Response:
         """`POST /admin/reset`: begin anew; `cash` and `page_size` may be given."""
         body = await request.json()
@@ -132,6 +152,10 @@ def build(key: AlpacaKey, cut: Callable[[Any], None]) -> Starlette:
             Route("/v2/stocks/{symbol:path}/bars", routes.signed(routes.bars)),
             Route("/admin/faults", routes.add_fault, methods=["POST"]),
             Route("/admin/orders", routes.received),
+            Route("/admin/book", routes.book),
+            Route("/admin/rest", routes.rest, methods=["POST"]),
+            Route("/admin/fill", routes.fill, methods=["POST"]),
+            Route("/admin/cancel", routes.cancel, methods=["POST"]),
             Route("/admin/reset", routes.reset, methods=["POST"]),
         ],
         exception_handlers={Refusal: refused},

@@ -24,19 +24,23 @@ class Refusal(Exception):
 
 @dataclass
 class Exchange:
-    """Takes an order, answers `accepted`, and has filled it at the last shipped close before anyone asks again."""
+    """Takes an order, answers `accepted`, and has filled it at the last shipped close before anyone asks again.
+
+    While it is `resting`, orders are filled, or cancelled, when a test says so.
+    """
 
     market_data: FileMarketData = field(default_factory=FileMarketData)
     cash: Decimal = STARTING_CASH
     shares: dict[str, Decimal] = field(default_factory=dict)
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     received: list[dict[str, Any]] = field(default_factory=list)
+    resting: bool = False
     lock: Lock = field(default_factory=Lock)
 
     def reset(self, cash: Decimal = STARTING_CASH) -> None:
         """Begin anew with `cash` US dollars and nothing else."""
         with self.lock:
-            self.cash = cash
+            self.cash, self.resting = cash, False
             for memory in (self.shares, self.orders, self.received):
                 memory.clear()
 
@@ -64,15 +68,35 @@ class Exchange:
         if self.shares.get(symbol, Decimal(0)) + shares < 0:
             raise Refusal(403, 40310000, "account is not allowed to short")
         accepted = self._accepted(body, client_order_id, symbol, side, quantity)
+        self.orders[client_order_id] = accepted
+        if not self.resting:
+            self._fill(client_order_id, quantity)
+        return accepted
+
+    def fill(self, client_order_id: str, quantity: Decimal) -> None:
+        """Fill so many shares of an order at the last shipped close."""
+        with self.lock:
+            self._fill(client_order_id, quantity)
+
+    def cancel(self, client_order_id: str) -> None:
+        """End an order as it is."""
+        with self.lock:
+            self.orders[client_order_id] = self.orders[client_order_id] | {"status": "canceled"}
+
+    def _fill(self, client_order_id: str, quantity: Decimal) -> None:
+        order = self.orders[client_order_id]
+        price, symbol = self._close(order["symbol"]), order["symbol"]
+        shares = quantity if order["side"] == "buy" else -quantity
         self.shares[symbol] = self.shares.get(symbol, Decimal(0)) + shares
         self.cash -= shares * price
-        self.orders[client_order_id] = accepted | {
-            "status": "filled",
-            "filled_qty": str(quantity),
+        filled = Decimal(order["filled_qty"]) + quantity
+        whole = filled == Decimal(order["qty"])
+        self.orders[client_order_id] = order | {
+            "status": "filled" if whole else "partially_filled",
+            "filled_qty": str(filled),
             "filled_avg_price": str(price),
-            "filled_at": accepted["submitted_at"],
+            "filled_at": _now() if whole else None,
         }
-        return accepted
 
     def _accepted(
         self, body: dict[str, Any], client_order_id: str, symbol: str, side: str, quantity: Decimal
@@ -89,7 +113,7 @@ class Exchange:
             "status": "accepted",
             "filled_qty": "0",
             "filled_avg_price": None,
-            "submitted_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "submitted_at": _now(),
             "filled_at": None,
         }
 
@@ -107,3 +131,7 @@ class Exchange:
             return Decimal(str(self.market_data.daily(symbol, bars=1)["close"][0]))
         except UnknownSymbol as error:
             raise Refusal(422, 42210000, f'asset "{symbol}" not found') from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")

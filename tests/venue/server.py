@@ -40,6 +40,24 @@ class Venue:
         """Order a fault."""
         self._admin.post("/admin/faults", json=fault.model_dump()).raise_for_status()
 
+    def rest(self) -> None:
+        """Fill nothing from here on, until `fill` or `cancel` say so."""
+        self._admin.post("/admin/rest").raise_for_status()
+
+    def fill(self, client_order_id: str, quantity: int) -> None:
+        """Fill so many shares of an order."""
+        body = {"client_order_id": client_order_id, "quantity": quantity}
+        self._admin.post("/admin/fill", json=body).raise_for_status()
+
+    def cancel(self, client_order_id: str) -> None:
+        """End an order as it is."""
+        self._admin.post("/admin/cancel", json={"client_order_id": client_order_id}).raise_for_status()
+
+    def book(self) -> dict[str, dict[str, Any]]:
+        """Return every order that was accepted, by its client order id, as it stands."""
+        orders: dict[str, dict[str, Any]] = self._admin.get("/admin/book").raise_for_status().json()
+        return orders
+
     def received(self) -> list[dict[str, Any]]:
         """Return every order that arrived: `client_order_id`, `body`, `accepted`."""
         orders: list[dict[str, Any]] = self._admin.get("/admin/orders").raise_for_status().json()

@@ -16,7 +16,16 @@ from shared.log.positions import AlreadyProcessed
 from shared.objects.memory import MemoryObjectStore
 from shared.result_backend import decode_meta, result_key
 from shared.settings import sqlalchemy_url
-from tests.builders import WORKER, complete_all, failure, running, stamp, waiting_for_retry
+from tests.builders import (
+    WORKER,
+    complete_all,
+    failure,
+    outcome,
+    running,
+    stamp,
+    waiting_for_retry,
+    with_order,
+)
 from tests.unit.executor.bench import Clock
 
 Metas = dict[bytes, bytes]
@@ -84,8 +93,13 @@ class Copies:
         cancelled.request_cancel(stamp(5), reason="enough")
         cancelled.end_cancelled(stamp(6), attempt=2)
         waiting_and_cancelled.request_cancel(stamp(5), reason="enough")
-        at_once = running()
+        at_once = with_order(running(), "o-1", stamp(2))
+        at_once.settle_order(stamp(3), attempt=1, client_order_id="o-1", outcome=outcome())
         complete_all(at_once)
+        self.filled_later = at_once.id
+        at_once.follow_order(stamp(11), client_order_id="o-1", outcome=outcome(filled_quantity="4"))
+        filled = outcome(state="filled", filled_quantity="10")
+        at_once.follow_order(stamp(12), client_order_id="o-1", outcome=filled)
         for run in (succeeded, failed, cancelled, waiting_and_cancelled, at_once):
             self.log.save_execution(run)
         return self.log.read(start, topics=FinalResults.topics)
@@ -112,6 +126,15 @@ def test_one_pass_leaves_the_last_word_of_each_run(copies: Copies) -> None:
             CeleryState.RETRY,
         ]
     )
+
+
+def test_one_pass_leaves_the_orders_as_they_are_by_now(copies: Copies) -> None:
+    """What was filled after the end is filled in the result; the run's end stays when it was."""
+    meta = decode_meta(copies.of_one_pass()[result_key(str(copies.filled_later)).encode()])
+    assert meta is not None
+    (order,) = meta.result["orders"]
+    assert (order["state"], order["filled_quantity"]) == ("filled", "10")
+    assert meta.date_done == stamp(10).at.isoformat()
 
 
 def started_over(copies: Copies, batches: Sequence[Sequence[Recorded]]) -> None:

@@ -60,7 +60,7 @@ def test_an_order_of_a_run_that_has_ended_is_settled(log: EventLog, venue: Venue
     with connect(venue.url, KEY) as client:
         broker = AlpacaBroker(client)
         store = open_order_store(engine, RESOLVER)
-        resolver = Resolver(log, store, lambda: broker, patience=timedelta(days=9999), now=utc_now)
+        resolver = Resolver(log, store, lambda: broker, patience=timedelta(days=9999), pace=timedelta(), now=utc_now)
         stop = threading.Event()
         thread = threading.Thread(target=Follower(log, migrated_database_url, resolver).run, args=(stop,))
         thread.start()

@@ -20,6 +20,7 @@ from tests.memory_store import MemoryOrderStore
 from tests.unit.executor.bench import WORKER, Bench, Venue
 
 PATIENCE = timedelta(hours=1)
+PACE = timedelta(seconds=0.5)
 
 
 class Crash(BaseException):
@@ -65,7 +66,7 @@ class Desk(Bench):
 
     def another_resolver(self) -> Resolver:
         """A resolver that starts from what the store holds."""
-        resolver = Resolver(self.log, self.store, lambda: self.venue, patience=PATIENCE, now=self.clock)
+        resolver = Resolver(self.log, self.store, lambda: self.venue, patience=PATIENCE, pace=PACE, now=self.clock)
         resolver.start()
         return resolver
 
@@ -185,7 +186,7 @@ def test_not_found_is_asked_again_with_longer_delays_and_never_sent() -> None:
 
 
 def test_after_its_patience_it_asks_no_more() -> None:
-    """The order stays open in the ledger and in the table, for a person to see."""
+    """The ledger says so, and it stays in the table: a run that goes on has it asked for again."""
     desk = Desk(arrived=False)
     desk.fail()
     desk.follow()
@@ -193,7 +194,9 @@ def test_after_its_patience_it_asks_no_more() -> None:
     asked = desk.asked_venue.asked
     desk.at(hours=5)
     assert desk.asked_venue.asked == asked
-    assert desk.state() is OrderState.REQUESTED
+    assert desk.state() is OrderState.AMBIGUOUS
+    (order,) = desk.log.execution(desk.task_id).orders.values()
+    assert "look at the venue's own book" in str(order.reason)
     assert [order.ask_at for order in desk.store.rows.values()] == [None]
 
 

@@ -41,8 +41,8 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
     ],
 )
 def test_models_have_the_fields_of_the_views(model: type[BaseModel], view: type[Any], more: set[str]) -> None:
-    """A field that is added to a view must be documented."""
-    assert set(model.model_fields) == set(view.__struct_fields__) | more
+    """A field that is added to a view must be documented, but for one that goes into another."""
+    assert set(model.model_fields) == set(view.__struct_fields__) - {"late_orders"} | more
 
 
 @pytest.mark.parametrize("phase", list(Phase))

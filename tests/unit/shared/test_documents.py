@@ -1,12 +1,15 @@
-"""The sentences that a task's own record tells of itself."""
+"""What the documents of a task are made of."""
 
 from __future__ import annotations
 
 import pytest
 
-from shared.documents import default_reason
+from shared.documents import default_reason, task_document
+from shared.domain.orders import OrderState
 from shared.domain.views import task_view
-from tests.builders import WORKER, running, stamp
+from shared.objects.memory import MemoryObjectStore
+from shared.workflow.codec import encode
+from tests.builders import NOW, WORKER, complete_next, outcome, running, stamp, with_order
 
 
 @pytest.mark.parametrize(
@@ -24,3 +27,27 @@ def test_a_preempted_task_says_for_whom_it_made_way(number: int, says: str) -> N
         f"preempted by task t-9 at 2026-03-02T14:30:{number:02}Z{says}; "
         "resumes from its checkpoint as soon as a worker is free"
     )
+
+
+@pytest.mark.parametrize("kept_elsewhere", [False, True])
+def test_a_result_shows_its_orders_as_the_ledger_has_them_by_now(kept_elsewhere: bool) -> None:
+    """One that was filled after the run's end is filled, in a result of any size; all else stays as it was."""
+    objects = MemoryObjectStore()
+    run = with_order(running(), "o-1", stamp(2))
+    run.settle_order(stamp(3), attempt=1, client_order_id="o-1", outcome=outcome())
+    result = {
+        "decisions": ["d"] * (30_000 if kept_elsewhere else 1),
+        "orders": [{"client_order_id": "o-1", "state": "placed"}],
+    }
+    while run.next_position() is not None:
+        complete_next(run, stamp(4))
+    run.succeed(stamp(5), attempt=1, result=encode(result, dict, store=objects, subject="The result"))
+    before = task_document(task_view(run), now=NOW, objects=objects)["result"]
+    run.follow_order(stamp(9), client_order_id="o-1", outcome=outcome(state="filled", filled_quantity="10"))
+    document = task_document(task_view(run), now=NOW, objects=objects)
+
+    (filled,) = document["result"]["orders"]
+    assert (filled["state"], filled["filled_quantity"]) == (OrderState.FILLED, "10")
+    assert before == result
+    assert document["result"]["decisions"] == before["decisions"]
+    assert "late_orders" not in document

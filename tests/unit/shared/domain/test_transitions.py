@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from shared.domain import execution_events as happened
 from shared.domain.errors import Refused
 from shared.domain.events import EVENTS, Event
 from shared.domain.execution import WorkflowExecution, fold
+from shared.domain.execution_events import OrderOutcome
 from shared.domain.orders import OrderState
 from shared.domain.outputs import Output
 from shared.domain.phases import TRANSITIONS, Phase
@@ -51,6 +53,20 @@ def _refuse(run: WorkflowExecution) -> None:
         run.resolve_order(stamp(9), client_order_id=ORDER, outcome=None, reason="no money")
 
 
+def _doubt(run: WorkflowExecution) -> None:
+    """Say that nobody knows of the open order: as the attempt at work, or by who gives it up when none is."""
+    if run.phase.at_work:
+        run.doubt_order(stamp(9), **_attempt(run), client_order_id=ORDER, reason="no answer")
+    else:
+        run.give_up_order(stamp(9), client_order_id=ORDER, reason="no answer")
+
+
+def _follow(run: WorkflowExecution) -> None:
+    """Say that an order which the venue has taken is filled."""
+    run.orders[ORDER] = msgspec.structs.replace(run.orders[ORDER], state=OrderState.PLACED, outcome=outcome())
+    run.follow_order(stamp(9), client_order_id=ORDER, outcome=outcome(state="filled", filled_quantity="10"))
+
+
 def _make_way(run: WorkflowExecution) -> None:
     """Obey a request to make way that the run has heard of."""
     run.yields_to = "t-2"
@@ -72,9 +88,8 @@ COMMANDS: dict[type[Event], Callable[[WorkflowExecution], None]] = {
     ),
     happened.OrderPlaced: _accept,
     happened.OrderRejected: _refuse,
-    happened.OrderAmbiguous: lambda run: run.doubt_order(
-        stamp(9), **_attempt(run), client_order_id=ORDER, reason="no answer"
-    ),
+    happened.OrderUpdated: _follow,
+    happened.OrderAmbiguous: _doubt,
     happened.WorkerLost: lambda run: run.lose_worker(
         stamp(9), **_attempt(run), worker=WORKER, reason="no heartbeat", max_losses=3
     ),
@@ -89,6 +104,9 @@ COMMANDS: dict[type[Event], Callable[[WorkflowExecution], None]] = {
 # Asking again for an end that is on its way, or has come, is answered with nothing instead of a refusal.
 ENDING_A_CANCELLED_RUN = (happened.CancelRequested, happened.WorkerLost)
 """After these, a run that is being cancelled and that no worker holds is cancelled in the same append."""
+
+LATE = (happened.OrderPlaced, happened.OrderUpdated, happened.OrderRejected, happened.OrderAmbiguous)
+"""What may still become of the orders of a run that has ended."""
 
 ANSWERED_WITH_NOTHING = {
     (happened.CancelRequested, Phase.CANCELLING),
@@ -137,11 +155,11 @@ def test_a_command_moves_along_the_table_or_is_refused(event: type[Event], phase
 
 
 def test_an_ended_run_stays_as_it_is() -> None:
-    """No row of the table leads out of an end, only an order is settled after it, and some row reaches each end."""
+    """No row of the table leads out of an end, only its orders change after it, and some row reaches each end."""
     moves = [(event, before, after) for event, row in TRANSITIONS.items() for before, after in row.items()]
     out_of_an_end = {(event, after) for event, before, after in moves if before.ended}
     ended = {phase for phase in Phase if phase.ended}
-    assert out_of_an_end == {(event, end) for event in (happened.OrderPlaced, happened.OrderRejected) for end in ended}
+    assert out_of_an_end == {(event, end) for event in LATE for end in ended}
     reached = {after for _, before, after in moves if before is not after}
     assert reached | {Phase.WAITING} == set(Phase)
 
@@ -179,6 +197,57 @@ def test_an_order_of_an_attempt_at_work_is_not_settled_from_outside(phase: Phase
     """Its worker is about to hear from the venue itself."""
     with pytest.raises(Refused):
         standing(phase).resolve_order(stamp(9), client_order_id=ORDER, outcome=outcome())
+    with pytest.raises(Refused):
+        standing(phase).give_up_order(stamp(9), client_order_id=ORDER, reason="not found")
+
+
+def at_the_venue(phase: Phase, **so_far: Any) -> WorkflowExecution:
+    """A run whose order the venue has taken."""
+    run = standing(phase)
+    run.orders[ORDER] = msgspec.structs.replace(run.orders[ORDER], state=OrderState.PLACED, outcome=outcome(**so_far))
+    return run
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_an_order_at_the_venue_is_followed_whatever_its_run_does(phase: Phase) -> None:
+    """Filled in part, then to its end; the run moves nowhere."""
+    run = at_the_venue(phase)
+    for state, quantity in (("placed", "4"), ("filled", "10")):
+        run.follow_order(stamp(9), client_order_id=ORDER, outcome=outcome(state=state, filled_quantity=quantity))
+        record = run.orders[ORDER]
+        assert record.outcome is not None
+        assert (record.state, record.outcome.filled_quantity) == (state, quantity)
+    assert run.phase is phase
+    assert len(run.collect_events()) == 2
+
+
+@pytest.mark.parametrize(
+    "news", [outcome(filled_quantity="4"), outcome(filled_quantity="4.0"), outcome(state="filled")]
+)
+def test_what_is_no_news_of_an_order_is_refused(news: OrderOutcome) -> None:
+    """The same amount again, or less than was filled before: an answer from the past."""
+    run = at_the_venue(Phase.SUCCEEDED, filled_quantity="4")
+    with pytest.raises(Refused):
+        run.follow_order(stamp(9), client_order_id=ORDER, outcome=news)
+    assert run.collect_events() == []
+
+
+def test_an_order_that_has_ended_at_the_venue_is_not_updated() -> None:
+    """Filled is filled."""
+    run = at_the_venue(Phase.SUCCEEDED)
+    run.follow_order(stamp(9), client_order_id=ORDER, outcome=outcome(state="rejected"), reason="expired")
+    assert (run.orders[ORDER].state, run.orders[ORDER].reason) == (OrderState.REJECTED, "expired")
+    with pytest.raises(Refused):
+        run.follow_order(stamp(9), client_order_id=ORDER, outcome=outcome(state="filled", filled_quantity="10"))
+
+
+def test_an_order_that_was_given_up_may_still_have_its_outcome() -> None:
+    """Somebody has found it after all."""
+    run = standing(Phase.FAILED)
+    run.give_up_order(stamp(9), client_order_id=ORDER, reason="not found")
+    assert run.orders[ORDER].state is OrderState.AMBIGUOUS
+    run.resolve_order(stamp(10), client_order_id=ORDER, outcome=outcome())
+    assert run.orders[ORDER].state is OrderState.PLACED
 
 
 def seen(run: WorkflowExecution | None) -> Any:
