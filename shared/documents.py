@@ -13,7 +13,7 @@ from shared.domain.outputs import Output, OutputKind
 from shared.domain.phases import Status
 from shared.domain.priority import Priority
 from shared.domain.views import OrderView, StepView, TaskView, trace_id
-from shared.log.event_log import Recorded
+from shared.log.runs import Recorded
 from shared.objects.store import ObjectCorrupt, ObjectMissing, ObjectStore
 
 _METADATA = ("originator_id", "originator_version", "at", "actor", "append_id", "trace")

@@ -21,10 +21,11 @@ SCHEDULER_TTL = timedelta(seconds=5)
 
 
 class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt that a worker has in hand."""
+    """An attempt that a worker has in hand, of a run or of one of its branches."""
 
     task_id: UUID
     attempt: int
+    branch_id: UUID | None = None
 
 
 class WorkerHeartbeat(msgspec.Struct, frozen=True, kw_only=True):

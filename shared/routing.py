@@ -5,6 +5,7 @@ MAINTENANCE = "maintenance"
 
 PROBE_PROJECTION_LAG = "maintenance.probe_projection_lag"
 CLEAN_RESULTS = "maintenance.clean_results"
+COLLECT_OBJECTS = "maintenance.collect_objects"
 
 
 def level_queue(level: str, *, resumed: bool = False) -> str:

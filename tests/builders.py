@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.catalogue import StepDescription, StepScope
+import msgspec
+
+from shared.domain.branch import Branch
+from shared.domain.catalogue import OnError, StepDescription, StepKind, StepScope
 from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_events import OrderOutcome, RequestedOrder
@@ -23,6 +26,21 @@ PLAN = (
     StepDescription(name="analyse", each=StepScope.SYMBOL, inputs=("load",)),
     StepDescription(name="decide", inputs=("analyse",)),
 )
+PARALLEL_PLAN = (
+    StepDescription(name="load"),
+    StepDescription(
+        name="analyse", each=StepScope.SYMBOL, kind=StepKind.PARALLEL, inputs=("load",), on_error=OnError.COLLECT
+    ),
+    StepDescription(name="rank", each=StepScope.SYMBOL, inputs=("analyse",)),
+    StepDescription(name="decide", inputs=("rank",)),
+)
+"""Its second step runs its symbols side by side, and goes on without those that fail."""
+
+
+def parallel_plan(**changes: Any) -> tuple[StepDescription, ...]:
+    """PARALLEL_PLAN with changes to the step that runs side by side."""
+    load, analyse, *later = PARALLEL_PLAN
+    return load, msgspec.structs.replace(analyse, **changes), *later
 
 
 def stamp(seconds: float = 0.0, *, actor: str = "user:ada", trace: str | None = TRACEPARENT) -> Stamp:
@@ -118,11 +136,73 @@ def waiting_for_retry(**changes: Any) -> WorkflowExecution:
     return execution
 
 
+def open_stage(execution: WorkflowExecution, at: Stamp) -> None:
+    """Have what is left of the next step run side by side, as the attempt that runs."""
+    position = execution.next_position()
+    assert position is not None
+    members = [key for key in execution.positions() if key[0] == position[0] and not execution.is_settled(key)]
+    execution.open_stage(at, attempt=execution.attempts, members=members)
+
+
+def at_join(**changes: Any) -> WorkflowExecution:
+    """A run of PARALLEL_PLAN that waits at the join since three seconds after NOW, no member claimed yet."""
+    execution = running(**({"steps": PARALLEL_PLAN} | changes))
+    complete_next(execution, stamp(2))
+    open_stage(execution, stamp(3))
+    return execution
+
+
+def claimed(execution: WorkflowExecution, symbol: str, at: Stamp, *, worker: str = WORKER) -> Branch:
+    """Claim the member for `symbol` of the stage that was opened last, and return it."""
+    branch = execution.members["analyse", symbol]
+    branch.claim(at, attempt=branch.attempts + 1, worker=worker)
+    return branch
+
+
+def complete_member(execution: WorkflowExecution, symbol: str, at: Stamp, value: Any = None) -> None:
+    """Complete the member for `symbol`; if no worker has it, it is claimed at the same moment."""
+    branch = execution.members["analyse", symbol]
+    if not branch.at_work:
+        claimed(execution, symbol, at)
+    branch.complete(at, attempt=branch.attempts, output=Output(inline=value), started_at=at.at)
+
+
+def fail_member(execution: WorkflowExecution, symbol: str, at: Stamp, **changes: Any) -> None:
+    """Fail the member for `symbol` for good; if no worker has it, it is claimed at the same moment."""
+    branch = execution.members["analyse", symbol]
+    if not branch.at_work:
+        claimed(execution, symbol, at)
+    branch.fail(at, attempt=branch.attempts, failure=failure(retryable=False, **changes), started_at=at.at)
+
+
+def retry_member(execution: WorkflowExecution, symbol: str, at: Stamp, *, due_in: float = 1.0) -> None:
+    """Have the member for `symbol` tried again; if no worker has it, it is claimed at the same moment."""
+    branch = execution.members["analyse", symbol]
+    if not branch.at_work:
+        claimed(execution, symbol, at)
+    due_at = at.at + timedelta(seconds=due_in)
+    branch.schedule_retry(at, attempt=branch.attempts, failure=failure(), started_at=at.at, due_at=due_at)
+
+
+def joined(**changes: Any) -> WorkflowExecution:
+    """A run whose stage has closed, all of its members completed."""
+    execution = at_join(**changes)
+    for _, symbol in list(execution.members):
+        assert symbol is not None
+        complete_member(execution, symbol, stamp(4))
+    execution.settle_stage(stamp(5))
+    return execution
+
+
 def in_phase(phase: Phase, **changes: Any) -> WorkflowExecution:
     """A run that stands in `phase`, come there by its own commands."""
     match phase:
         case Phase.WAITING:
             return submitted(**changes)
+        case Phase.AT_JOIN:
+            return at_join(**changes)
+        case Phase.JOINED:
+            return joined(**changes)
         case Phase.RETRY_WAIT:
             return waiting_for_retry(**changes)
         case Phase.RETRY_DUE:

@@ -51,7 +51,7 @@ class FakeStatus:
         """Project runs as they are now."""
         for execution in executions:
             known = self._rows.get(execution.id)
-            self.position += execution.version - (known.view.version if known else 0)
+            self.position += execution.events - (known.view.version if known else 0)
             self._rows[execution.id] = _Row(
                 task_view(execution), tuple(step_views(execution)), tuple(ledger_views(execution))
             )

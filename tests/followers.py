@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from shared.domain.events import EVENTS
-from shared.log.event_log import EventLog, Recorded
+from shared.log.event_log import EventLog
 from shared.log.follower import Follower
+from shared.log.runs import Recorded
 
 
 class Notebook:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from shared.domain.branch import Branch
+from shared.domain.catalogue import StepKind
 from shared.domain.errors import Refused
 from shared.domain.execution import WorkflowExecution
 from shared.domain.orders import OrderState
 from shared.domain.outputs import Output
-from shared.log.event_log import EventLog, Recorded
-from tests.builders import WORKER, complete_next, failure, order, outcome, stamp, submitted
+from shared.domain.views import ledger_views, step_views, task_view
+from shared.log.event_log import EventLog
+from shared.log.runs import Recorded
+from tests.builders import WORKER, complete_next, failure, open_stage, order, outcome, stamp, submitted
 
 ACTIONS = (
     "claim",
@@ -29,6 +34,25 @@ ACTIONS = (
     "make way",
     "fill",
 )
+
+STAGE_ACTIONS = (
+    "open",
+    "start",
+    "finish",
+    "break",
+    "put off",
+    "wake",
+    "bereave",
+    "nudge",
+    "yield",
+    "close",
+    "settle",
+    "time out",
+)
+"""What may happen to a run with steps that run side by side, and to their branches; nothing happens to other runs."""
+
+GO_ON = "go on"
+"""Somebody asks for a run to go on now; one that has ended lives on."""
 
 
 def act(execution: WorkflowExecution, action: str, second: float) -> None:
@@ -86,13 +110,74 @@ def act(execution: WorkflowExecution, action: str, second: float) -> None:
                 execution.succeed(at, attempt=attempt, result=Output(inline={"decisions": []}))
             case "fail", (step, symbol):
                 execution.fail(at, attempt=attempt, failure=failure(), step=step, symbol=symbol, started_at=at.at)
+            case "open", (step, _) if execution.described(step).kind is StepKind.PARALLEL:
+                open_stage(execution, at)
+            case "settle", _:
+                execution.settle_stage(at)
+            case "time out", _:
+                execution.time_out_in_stage(at)
+            case "go on", _:
+                execution.retry_now(at)
+            case _ if (branch := _one_of(execution, action, second)) is not None:
+                act_on_branch(branch, action, second)
     except Refused:
         pass
 
 
-def write_history(log: EventLog, moves: Sequence[tuple[int, str]], *, topics: Sequence[str]) -> list[Recorded]:
-    """Append what the moves of four runs come to, as they interleave, and return what is new under `topics`."""
-    runs = [submitted(at=stamp(number)) for number in range(4)]
+def _one_of(execution: WorkflowExecution, action: str, second: float) -> Branch | None:
+    """Choose the branch that something happens to, of those that it might be possible for, also stragglers."""
+    match action:
+        case "start":
+            able = [each for each in execution.branches.values() if not each.at_work and not each.phase.ended]
+        case "wake":
+            able = [each for each in execution.branches.values() if each.next_retry_at is not None]
+        case _:
+            able = [each for each in execution.branches.values() if each.at_work]
+    return able[int(second) % len(able)] if able else None
+
+
+def act_on_branch(branch: Branch, action: str, second: float) -> None:
+    """Do one thing to a branch; raises Refused when it is not possible now."""
+    attempt, at = branch.attempts, stamp(second)
+    match action:
+        case "start":
+            branch.claim(at, attempt=attempt + 1, worker=WORKER)
+        case "finish":
+            branch.complete(at, attempt=attempt, output=Output(inline={"second": second}), started_at=at.at)
+        case "break":
+            branch.fail(at, attempt=attempt, failure=failure(retryable=False), started_at=at.at)
+        case "put off":
+            branch.schedule_retry(at, attempt=attempt, failure=failure(), started_at=at.at, due_at=at.at)
+        case "wake":
+            branch.fall_due(at)
+        case "bereave":
+            branch.lose_worker(at, attempt=attempt, worker=WORKER, reason="no heartbeat", max_losses=3)
+        case "nudge":
+            branch.request_preemption(at, attempt=attempt, preempted_by=f"{second}")
+        case "yield":
+            branch.make_way(at, attempt=attempt)
+        case "close":
+            branch.close(at, attempt=attempt, reason="its task is over")
+
+
+def seen(run: WorkflowExecution | None) -> Any:
+    """All that the outside sees of a run, and what decides over its branches."""
+    assert run is not None
+    branches = {
+        each.id: (each.phase, each.version, each.attempts, each.retries, each.losses, each.yields_to, each.worked)
+        for each in run.branches.values()
+    }
+    return task_view(run), list(step_views(run)), list(ledger_views(run)), run.phase, run.changed_at, branches
+
+
+def write_history(
+    log: EventLog, moves: Sequence[tuple[int, str]], *, topics: Sequence[str], **changes: Any
+) -> list[Recorded]:
+    """Append what the moves of four runs come to, as they interleave, and return what is new under `topics`.
+
+    `changes` are those to the submissions: `steps=PARALLEL_PLAN` for runs that STAGE_ACTIONS do something to.
+    """
+    runs = [submitted(at=stamp(number), **changes) for number in range(4)]
     start = log.head()
     for run in runs:
         log.save_execution(run)

@@ -28,7 +28,7 @@ class MemoryStore:
         """Keep what changed."""
         if after != self.position:
             raise AlreadyProcessed(f"at {self.position}, not at {after}")
-        self.rows.update((run.task_id, msgspec.structs.replace(run)) for run in changed)
+        self.rows.update((run.id, msgspec.structs.replace(run)) for run in changed)
         for task_id in ended:
             self.rows.pop(task_id, None)
         self.position = position

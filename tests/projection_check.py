@@ -14,7 +14,8 @@ from services.status.rows import order_of, step_of, task_of
 from services.status.tables import execution_steps, orders, workflow_executions
 from shared.domain.execution import WorkflowExecution, fold
 from shared.domain.views import ledger_views, step_views, task_view
-from shared.log.event_log import EventLog, Recorded
+from shared.log.event_log import EventLog
+from shared.log.runs import Recorded, run_of
 from shared.settings import Settings
 
 _PAGE = 5_000
@@ -44,7 +45,7 @@ def differences(database_url: str) -> list[str]:
 def _folded(log: EventLog) -> dict[UUID, tuple[WorkflowExecution, int]]:
     runs: dict[UUID, tuple[WorkflowExecution, int]] = {}
     for recorded in _everything(log):
-        task_id = recorded.event.originator_id
+        task_id = run_of(recorded.event)
         execution = fold(runs[task_id][0] if task_id in runs else None, [recorded.event])
         assert execution is not None
         runs[task_id] = (execution, recorded.position)

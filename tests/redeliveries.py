@@ -11,8 +11,8 @@ import pytest
 
 from services.executor.dispatching import Store
 from services.executor.live_run import LiveRun, RunState
-from shared.log.event_log import Recorded
 from shared.log.positions import AlreadyProcessed
+from shared.log.runs import Recorded
 from tests.unit.executor.desk import Desk, RedisAway
 
 LIVELY = 4 * ("claim", "complete") + 3 * ("retry", "due", "lose", "ask", "make way") + ("cancel", "fail")

@@ -19,7 +19,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 
 from services.executor import process
-from services.executor.queues import RUN
+from services.executor.queues import POINTERS
 from services.executor.stamps import utc_now
 from shared.heartbeats import INTERVAL, TTL, WORKERS_KEY, ActiveRun, WorkerHeartbeat, heartbeat_key
 
@@ -101,11 +101,16 @@ class Beacon(bootsteps.StartStopStep):
 
 def _requests() -> list[Request]:
     """Return the messages that this worker has received and not yet acknowledged."""
-    return [request for request in tuple(state.reserved_requests) if request.name == RUN]
+    return [request for request in tuple(state.reserved_requests) if request.name in POINTERS]
 
 
 def _run(request: Request) -> ActiveRun:
-    return ActiveRun(task_id=UUID(request.kwargs["task_id"]), attempt=request.kwargs["attempt"])
+    branch = request.kwargs.get("branch")
+    return ActiveRun(
+        task_id=UUID(request.kwargs["task_id"]),
+        attempt=request.kwargs["attempt"],
+        branch_id=UUID(branch["id"]) if branch else None,
+    )
 
 
 def _children() -> Iterator[tuple[ActiveRun, int]]:

@@ -27,7 +27,7 @@ from shared.log.follower import Follower
 from shared.log.positions import ASYNCHRONOUS_COMMIT
 from shared.log.process import run_followers
 from shared.logging import configure_logging
-from shared.objects import LocalObjectStore
+from shared.objects import open_store
 from shared.telemetry import configure_tracing
 from shared.workflow.registry import load_strategies
 
@@ -59,7 +59,7 @@ def main() -> None:
         log,
         engine,
         redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=1),
-        LocalObjectStore(settings.objects_folder),
+        open_store(settings),
         now=clock.adjusted,
     )
     resolver = Resolver(

@@ -8,6 +8,8 @@ harmless, and loses none.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import groupby
 from typing import Protocol
 from uuid import UUID
 
@@ -23,13 +25,18 @@ from services.executor.reconciler import INTERVAL as LOOK_EVERY
 from services.executor.reconciler import Scout
 from services.executor.reconciling import Lost, Sighting, Watch
 from shared.domain import execution_events as happened
+from shared.domain.branch import MOVES as BRANCH_MOVES
+from shared.domain.branch import Branch
 from shared.domain.errors import NotFound, Refused, VersionConflict
 from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
-from shared.log.event_log import EventLog, Recorded
+from shared.log.event_log import EventLog
 from shared.log.positions import unseen
+from shared.log.runs import Recorded
 
 DISPATCHER = "executor.dispatcher"
+JOIN_GRACE = timedelta(milliseconds=200)
+"""How long the worker of a stage's last branch has to say that the run goes on, before the dispatcher says it."""
 
 logger = structlog.get_logger()
 
@@ -56,10 +63,14 @@ class Dispatcher:
         happened.WorkerLost.TOPIC,
         happened.PreemptionRequested.TOPIC,
         happened.Preempted.TOPIC,
+        happened.StageOpened.TOPIC,
+        happened.StageClosed.TOPIC,
         happened.CancelRequested.TOPIC,
         happened.Cancelled.TOPIC,
         happened.Succeeded.TOPIC,
         happened.Failed.TOPIC,
+        happened.Restarted.TOPIC,
+        *(event.TOPIC for event in BRANCH_MOVES),
     )
 
     def __init__(
@@ -87,6 +98,7 @@ class Dispatcher:
         self._reminders = Reminders()
         self._sighting: Sighting | None = None
         self._spared: set[UUID] = set()
+        self._joined: dict[UUID, datetime] = {}
         self._look_at = self._now()
 
     def start(self) -> int:
@@ -99,7 +111,7 @@ class Dispatcher:
         """Take in a batch and commit."""
         new = unseen(batch, self._position)
         for recorded in new:
-            self._runs.apply(recorded.position, recorded.event)
+            take_in(self._runs, recorded, self._log)
         if new:
             self._commit(new[-1].position)
 
@@ -109,11 +121,13 @@ class Dispatcher:
         if not self._send():
             self._commit(self._position)
         now = self._now()
-        for task_id in self._runs.due(now):
-            self._decide(task_id, "retry_due", lambda run, stamp: run.fall_due(stamp))
+        for stream in self._runs.due(now):
+            if (run := self._runs.get(stream)) is not None:
+                self._decide(run, "retry_due", lambda line, stamp: line.fall_due(stamp))
         if now >= self._look_at:
             self._look_at = now + LOOK_EVERY
             self._reconcile(now)
+            self._look_after_joins(now)
         self._preempt(now)
         self._press(now)
         due_at = self._runs.next_due_at()
@@ -130,6 +144,7 @@ class Dispatcher:
         if self._watch.is_new_generation(sighting):
             logger.warning("reconciler.new_generation", action="Redis lost what it held; all pointers are sent again")
             self._take_back(list(self._runs.sent()))
+        self._runs.slots = sum(worker.concurrency for worker in sighting.workers.values())
         self._take_back(self._watch.lost_pointers(sighting, self._runs.sent(), now))
         for lost in self._watch.lost_runs(sighting, self._runs.at_work(), now):
             self._lose_worker(lost)
@@ -143,9 +158,9 @@ class Dispatcher:
         run = lost.run
         logger.error("reconciler.worker_lost", task_id=str(run.task_id), attempt=run.attempt, reason=lost.reason)
         self._decide(
-            run.task_id,
+            run,
             "worker_lost",
-            lambda execution, stamp: execution.lose_worker(
+            lambda line, stamp: line.lose_worker(
                 stamp,
                 attempt=run.attempt,
                 worker=run.worker or "unknown",
@@ -153,6 +168,18 @@ class Dispatcher:
                 max_losses=self._policy.max_losses,
             ),
         )
+
+    def _look_after_joins(self, now: datetime) -> None:
+        """Do what the last branch of a run does for it, should its worker have died before; end runs out of time."""
+        joined = {run.id: run for run in self._runs.joining() if self._runs.is_joined(run)}
+        self._joined = {stream: self._joined.get(stream, now) for stream in joined}
+        for stream, since in self._joined.items():
+            if now - since >= JOIN_GRACE:
+                self._joined[stream] = now
+                self._decide_run(joined[stream], "join", lambda execution, stamp: execution.settle_stage(stamp))
+        for run in list(self._runs.joining()):
+            if run.started_at is not None and now - run.started_at >= run.time_left:
+                self._decide_run(run, "timeout", lambda execution, stamp: execution.time_out_in_stage(stamp))
 
     def _preempt(self, now: datetime) -> None:
         """Ask as many runs to make way as are needed; those in a step that must not be cut short are spared."""
@@ -163,14 +190,14 @@ class Dispatcher:
         ):
             for each in chosen:
                 if not self._ask(each, now):
-                    self._spared.add(each.victim.task_id)
+                    self._spared.add(each.victim.id)
 
     def _ask(self, preemption: Preemption, now: datetime) -> bool:
         victim, waiting = preemption
         asked = self._decide(
-            victim.task_id,
+            victim,
             "preemption",
-            lambda execution, stamp: execution.request_preemption(
+            lambda line, stamp: line.request_preemption(
                 stamp, attempt=victim.attempt, preempted_by=str(waiting.task_id)
             ),
         )
@@ -198,19 +225,53 @@ class Dispatcher:
             self._position = position
 
     def _send(self) -> int:
+        """Send what is released, branches of one stage that come one after the other together."""
         sent = 0
-        for run in self._runs.release(self._now()):
-            self._sender.send(run)
-            sent += 1
+        for _, runs in groupby(self._runs.release(self._now()), key=_stage_of):
+            together = list(runs)
+            self._sender.send(together)
+            sent += len(together)
         return sent
 
-    def _decide(self, task_id: UUID, what: str, command: Callable[[WorkflowExecution, Stamp], None]) -> bool:
+    def _decide(self, run: LiveRun, what: str, command: Callable[[WorkflowExecution | Branch, Stamp], None]) -> bool:
+        """Append what `command` decides on a run or a branch, unless it has moved on: then False."""
+        if run.step is None or run.opening is None:
+            return self._decide_run(run, what, command)
+
+        def decide(execution: WorkflowExecution, stamp: Stamp) -> None:
+            command(execution.branches[run.id], stamp)
+
+        read = partial(self._log.member, opening=run.opening, step=run.step, symbol=run.symbol)
+        return self._decide_run(run, what, decide, read=read)
+
+    def _decide_run(
+        self,
+        run: LiveRun,
+        what: str,
+        command: Callable[[WorkflowExecution, Stamp], None],
+        *,
+        read: Callable[[UUID], WorkflowExecution] | None = None,
+    ) -> bool:
         """Append what `command` decides, unless the run has moved on: then its events tell what to do, and False."""
         try:
-            execution = self._log.execution(task_id)
+            execution = (read or self._log.execution)(run.task_id)
             command(execution, Stamp(at=self._now(), actor=self.name, trace=execution.submitted.trace))
             self._log.save_execution(execution)
         except (VersionConflict, Refused, NotFound) as refusal:
-            logger.info("dispatcher.overtaken", what=what, task_id=str(task_id), reason=str(refusal))
+            logger.info("dispatcher.overtaken", what=what, task_id=str(run.task_id), reason=str(refusal))
             return False
         return True
+
+
+def take_in(runs: LiveRuns, recorded: Recorded, log: EventLog) -> None:
+    """Let `runs` take in an event; of a run that goes on after its end the log says what it was submitted as."""
+    position, event = recorded
+    if isinstance(event, happened.Restarted):
+        runs.restart(position, event.at, log.execution(event.originator_id, until=position))
+    else:
+        runs.apply(position, event)
+
+
+def _stage_of(run: LiveRun) -> UUID | tuple[UUID, int]:
+    """Return what pointers are sent together by: a main line's by itself, those of one stage as a group."""
+    return run.id if run.opening is None else (run.task_id, run.opening)

@@ -21,8 +21,9 @@ from shared.domain.events import Event
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase, celery_state
 from shared.domain.views import late_orders
-from shared.log.event_log import EventLog, Recorded
+from shared.log.event_log import EventLog
 from shared.log.positions import advance, read_position, unseen
+from shared.log.runs import Recorded
 from shared.objects import ObjectCorrupt, ObjectMissing, ObjectStore
 from shared.result_backend import AFTER_ATTEMPT, FINAL, WRITE, ResultMeta, done_at, result_key, write_arguments
 
@@ -43,6 +44,7 @@ class FinalResults:
         happened.Succeeded.TOPIC,
         happened.Failed.TOPIC,
         happened.Cancelled.TOPIC,
+        happened.Restarted.TOPIC,
         *(event.TOPIC for event in ORDERS),
     )
 
@@ -75,9 +77,9 @@ class FinalResults:
         new = unseen(batch, self._position)
         if not new:
             return
-        events = (recorded.event for recorded in new if not _is_of_attempt(recorded.event))
-        runs = (self._log.execution(event.originator_id, version=event.originator_version) for event in events)
-        self._write_ends([run for run in runs if run.phase.ended or run.phase is Phase.RETRY_WAIT])
+        wanted = (recorded for recorded in new if not _is_of_attempt(recorded.event))
+        runs = (self._log.execution(each.event.originator_id, until=each.position) for each in wanted)
+        self._write_ends([run for run in runs if run.phase.ended or run.phase in (Phase.RETRY_WAIT, Phase.WAITING)])
         with self._engine.begin() as connection:
             advance(connection, positions, self.name, after=self._position, position=new[-1].position)
         self._position = new[-1].position
@@ -102,14 +104,15 @@ class FinalResults:
 
 
 def result_meta(execution: WorkflowExecution, objects: ObjectStore) -> ResultMeta:
-    """Return what Celery's backend is to say of a run that has ended, or waits for a retry."""
+    """Return what Celery's backend is to say of a run that has ended, waits for a retry, or goes on after its end."""
+    final = execution.phase.ended or execution.phase is Phase.WAITING
     ended = execution.phase.ended
     return ResultMeta(
         task_id=str(execution.id),
         status=celery_state(execution.phase),
         result=_result(execution, objects),
         attempt=execution.attempts,
-        sequence=FINAL + execution.version if ended else AFTER_ATTEMPT,
+        sequence=FINAL + execution.version if final else AFTER_ATTEMPT,
         traceback=execution.failure.failure.traceback if execution.failure else None,
         date_done=done_at(_over_at(execution)) if ended else None,
     )

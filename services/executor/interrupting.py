@@ -40,7 +40,9 @@ def interrupt_run(state: Any, message_id: str, grace_seconds: float | None = Non
 
 def _interrupt(request: Request) -> None:
     if process.settings().threads:
-        process.interruptions().interrupt(UUID(request.kwargs["task_id"]), request.kwargs["attempt"])
+        branch = request.kwargs.get("branch")
+        stream = UUID(branch["id"] if branch else request.kwargs["task_id"])
+        process.interruptions().interrupt(stream, request.kwargs["attempt"])
     elif request.worker_pid is not None:
         with suppress(ProcessLookupError):  # the pool has not noticed yet that it died; an error resets the mailbox
             os.kill(int(request.worker_pid), INTERRUPT)

@@ -137,7 +137,7 @@ class Interruption:
 
 
 class Interruptions:
-    """The attempts of this process that can be interrupted, by task id and attempt; `seconds` only ever goes up."""
+    """The attempts of this process that can be interrupted, by stream and attempt; `seconds` only ever goes up."""
 
     def __init__(self, alarm: Callable[[], Alarm] = NoAlarm, *, seconds: Callable[[], float] = time.monotonic) -> None:
         self._alarm = alarm
@@ -145,19 +145,19 @@ class Interruptions:
         self._running: dict[tuple[UUID, int], Interruption] = {}
 
     @contextmanager
-    def of(self, task_id: UUID, attempt: int) -> Iterator[Interruption]:
+    def of(self, stream: UUID, attempt: int) -> Iterator[Interruption]:
         """Listen for interrupts of this attempt while the block runs, in the thread that runs it."""
         interruption = Interruption(self._alarm(), seconds=self._seconds)
-        self._running[task_id, attempt] = interruption
+        self._running[stream, attempt] = interruption
         try:
             yield interruption
         finally:
-            del self._running[task_id, attempt]
+            del self._running[stream, attempt]
             interruption.close()
 
-    def interrupt(self, task_id: UUID, attempt: int) -> None:
+    def interrupt(self, stream: UUID, attempt: int) -> None:
         """Interrupt one attempt; one that is not here has ended, and nothing happens."""
-        interruption = self._running.get((task_id, attempt))
+        interruption = self._running.get((stream, attempt))
         if interruption is not None:
             interruption.interrupt()
 

@@ -10,9 +10,14 @@ from shared.domain.priority import Priority
 
 
 class RunState(StrEnum):
-    """What a run does; one that has ended is never stored."""
+    """What a run does; one that has ended is never stored.
 
+    A parked one waits for a place under a limit, and one that is joining for its branches.
+    """
+
+    PARKED = "parked"
     WAITING = "waiting"
+    JOINING = "joining"
     RUNNING = "running"
     CANCELLING = "cancelling"
     RETRYING = "retrying"
@@ -20,14 +25,18 @@ class RunState(StrEnum):
 
 
 class LiveRun(msgspec.Struct, kw_only=True):
-    """A run that has not ended. `attempt` is the one that runs, or the next one while it waits.
+    """A run that has not ended, or one of its branches. `attempt` is the one that runs, or the next one while it waits.
 
+    `id` is its stream: the task id, or a branch's own; a branch has `opening`, `step` and perhaps `symbol`. For each
+    key of `limits` at most so many are at work at once, and `max_parallel` of the branches of one run.
     `since` is the log position of its last move. A waiting run waits since `waiting_since`; one with `sent_at` has a
     pointer in the queue of `sent_level`, which is above its own level if it has waited for long. A running one came
     from that queue; it has started at `started_at`, with `spent_seconds` of its time used up before. Since `asked_at`
-    it is asked to stop, for the task `yields_to` or because it is cancelled.
+    it is asked to stop, for the task `yields_to` or because it is cancelled. A joining one has `started_at` while at
+    least one of its branches is at work.
     """
 
+    id: UUID
     task_id: UUID
     strategy_id: str
     symbols: tuple[str, ...]
@@ -49,6 +58,26 @@ class LiveRun(msgspec.Struct, kw_only=True):
     asked_at: datetime | None = None
     yields_to: str | None = None
     preemptions: int = 0
+    opening: int | None = None
+    step: str | None = None
+    symbol: str | None = None
+    limits: dict[str, int] = {}
+    max_parallel: int | None = None
+
+    @property
+    def is_branch(self) -> bool:
+        """Tell whether it is a member of a stage, and not a run's main line."""
+        return self.step is not None
+
+    @property
+    def branch_id(self) -> UUID | None:
+        """Return the stream of a branch, None for a main line."""
+        return self.id if self.is_branch else None
+
+    @property
+    def is_parked(self) -> bool:
+        """Tell whether it waits for a place under a limit."""
+        return self.state is RunState.PARKED
 
     @property
     def is_held(self) -> bool:

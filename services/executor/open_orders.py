@@ -73,7 +73,7 @@ class OpenOrders:
                 self.settle(name)
             case happened.AttemptStarted():
                 self._leave_to_run(event.originator_id)
-            case happened.WorkerLost() | happened.RetryScheduled():
+            case happened.WorkerLost() | happened.RetryScheduled() | happened.StageOpened():
                 self._begin(event.originator_id, event.at, event.at + GRACE)
             case happened.Failed() | happened.Cancelled() | happened.Succeeded():
                 self._begin(event.originator_id, event.at, event.at)

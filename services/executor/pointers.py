@@ -8,7 +8,8 @@ from uuid import UUID, uuid5
 
 import redis
 import structlog
-from celery import Celery
+from celery import Celery, group
+from celery.canvas import Signature
 from kombu import Connection
 from kombu.exceptions import OperationalError
 from kombu.pidbox import Mailbox
@@ -16,7 +17,7 @@ from kombu.pidbox import Mailbox
 from services.executor.interruption import EXIT_GRACE
 from services.executor.live_run import LiveRun
 from services.executor.messages import queued, remove
-from services.executor.queues import INTERRUPT_RUN, RUN
+from services.executor.queues import BRANCH, INTERRUPT_RUN, RUN
 from shared.routing import level_queue
 
 logger = structlog.get_logger()
@@ -29,8 +30,8 @@ HARD_LIMIT_AFTER = 2 * EXIT_GRACE
 class Sender(Protocol):
     """Puts a pointer to a waiting run where workers find it."""
 
-    def send(self, run: LiveRun) -> None:
-        """Send one pointer; raises when Redis does not take it."""
+    def send(self, runs: Sequence[LiveRun]) -> None:
+        """Send the pointer to one run, or to branches of one stage as a group; raises when Redis does not take them."""
 
     def withdraw(self, runs: Sequence[LiveRun]) -> int:
         """Take the pointers of runs that have ended out of their queues; return how many no worker had taken."""
@@ -49,32 +50,37 @@ class CelerySender:
         mailbox = Mailbox(app.conf.control_exchange, type="fanout", accept=["json"])
         self._workers: Any = mailbox(_impatient(app))
 
-    def send(self, run: LiveRun) -> None:
-        """Send the pointer to `run` to the queue of its level."""
+    def send(self, runs: Sequence[LiveRun]) -> None:
+        """Send the pointers to the queue of their level; those of branches as a Celery group, of their stage's id."""
         if self._producer is None:
             self._producer = self._app.amqp.Producer(_impatient(self._app))
         try:
-            self._app.send_task(
-                RUN,
-                kwargs=arguments(run),
-                task_id=message_id(run.task_id, run.attempt),
-                queue=_queue(run),
-                headers={TRACE_HEADER: run.trace} if run.trace else None,
-                time_limit=_time_limit(run).total_seconds(),  # type: ignore[arg-type]  # fractions work
-                producer=self._producer,
-                ignore_result=True,
-                retry=False,
-            )
+            if (opening := runs[0].opening) is None:
+                self._signature(runs[0]).apply_async(producer=self._producer)
+            else:
+                stage = group([self._signature(run) for run in runs], app=self._app)
+                stage.apply_async(task_id=group_id(runs[0].task_id, opening), producer=self._producer)
         except Exception:
             self._producer = None
             raise
+
+    def _signature(self, run: LiveRun) -> Signature:
+        options: dict[str, Any] = {
+            "task_id": message_id(run.id, run.attempt),
+            "queue": _queue(run),
+            "headers": {TRACE_HEADER: run.trace} if run.trace else None,
+            "time_limit": _time_limit(run).total_seconds(),
+            "ignore_result": True,
+            "retry": False,
+        }
+        return self._app.signature(BRANCH if run.is_branch else RUN, kwargs=arguments(run), options=options)
 
     def withdraw(self, runs: Sequence[LiveRun]) -> int:
         """Look through the queues that the pointers were sent to, which hold no more than a window each.
 
         A pointer that stays, because Redis is away, is refused by whoever takes it.
         """
-        ids = {message_id(run.task_id, run.attempt) for run in runs}
+        ids = {message_id(run.id, run.attempt) for run in runs}
         queues = {_queue(run) for run in runs}
         try:
             found = [message for queue in queues for message in queued(self._redis, queue) if message.id in ids]
@@ -86,7 +92,7 @@ class CelerySender:
     def interrupt(self, run: LiveRun, *, grace: timedelta | None) -> None:
         """Send a control command to the one worker that has the attempt."""
         arguments = {
-            "message_id": message_id(run.task_id, run.attempt),
+            "message_id": message_id(run.id, run.attempt),
             "grace_seconds": grace.total_seconds() if grace is not None else None,
         }
         try:
@@ -113,9 +119,11 @@ def _queue(run: LiveRun) -> str:
 
 def arguments(run: LiveRun) -> dict[str, Any]:
     """Return the message's body: the pointer, and what people who look at a queue want to see in it."""
+    branch = {"id": str(run.id), "opening": run.opening, "step": run.step, "symbol": run.symbol}
     return {
         "task_id": str(run.task_id),
         "attempt": run.attempt,
+        **({"branch": branch} if run.is_branch else {}),
         "strategy_id": run.strategy_id,
         "symbols": list(run.symbols),
         "priority": str(run.level),
@@ -123,9 +131,14 @@ def arguments(run: LiveRun) -> dict[str, Any]:
     }
 
 
-def message_id(task_id: UUID, attempt: int) -> str:
-    """Return Celery's id of an attempt's message: the task id for the first, derived from it for later ones.
+def group_id(task_id: UUID, opening: int) -> str:
+    """Return Celery's id of the group in which the branches of a stage are sent."""
+    return str(uuid5(task_id, f"stage {opening}"))
+
+
+def message_id(stream: UUID, attempt: int) -> str:
+    """Return Celery's id of an attempt's message: for the first the task or branch id, derived from it for later ones.
 
     Workers remember a revoked id; an attempt of its own id is not held against the next one.
     """
-    return str(task_id) if attempt == 1 else str(uuid5(task_id, f"attempt {attempt}"))
+    return str(stream) if attempt == 1 else str(uuid5(stream, f"attempt {attempt}"))

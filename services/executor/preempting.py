@@ -52,10 +52,10 @@ def choose(
         eligible = (
             run
             for run in runs.at_work()
-            if run.worker in names and run.task_id not in taken and _may_be_preempted(run, level, policy, now)
+            if run.worker in names and run.id not in taken and _may_be_preempted(run, level, policy, now)
         )
         victims = sorted(eligible, key=_rank)[: waiting - provided]
-        taken.update(victim.task_id for victim in victims)
+        taken.update(victim.id for victim in victims)
         pairs = zip(victims, runs.first(level, provided + len(victims))[provided:], strict=False)
         chosen += [Preemption(victim, gains) for victim, gains in pairs]
     return chosen

@@ -23,7 +23,7 @@ FORCE_WITHIN = timedelta(seconds=5)
 class _Asked(NamedTuple):
     """What an attempt was asked: one that is to make way and is cancelled then has to be told of that too."""
 
-    task_id: UUID
+    stream: UUID
     attempt: int
     state: RunState
 
@@ -51,7 +51,7 @@ class Reminders:
 
 
 def _asked(run: LiveRun) -> _Asked:
-    return _Asked(run.task_id, run.attempt, run.state)
+    return _Asked(run.id, run.attempt, run.state)
 
 
 def overdue(runs: Iterable[LiveRun], reminders: Reminders, *, grace: timedelta, now: datetime) -> list[Lost]:

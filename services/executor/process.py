@@ -9,10 +9,12 @@ import redis
 import sqlalchemy as sa
 from celery import signals
 
+from services.executor.branch_runner import BranchRunner
+from services.executor.contexts import Contexts, World
 from services.executor.interruption import Interruptions, NoAlarm, ProcessAlarm
 from services.executor.paper_book import SqlBook
 from services.executor.progress import RedisBoard
-from services.executor.runner import Runner, World
+from services.executor.runner import Runner
 from services.executor.settings import ExecutorSettings, Venue
 from shared.alpaca import AlpacaKey, connect
 from shared.log.clock import DatabaseClock
@@ -21,7 +23,7 @@ from shared.logging import configure_logging
 from shared.market_data.alpaca import AlpacaMarketData
 from shared.market_data.files import FileMarketData
 from shared.market_data.protocol import MarketData
-from shared.objects.local import LocalObjectStore
+from shared.objects import open_store
 from shared.telemetry import configure_tracing
 from shared.trading.alpaca import AlpacaBroker
 from shared.trading.broker import Broker
@@ -51,18 +53,33 @@ def clock() -> DatabaseClock:
 
 
 @lru_cache(maxsize=1)
-def runner() -> Runner:
-    """Return this process's runner, composed at the first call."""
+def contexts() -> Contexts:
+    """Return what steps of this process are given."""
     own = settings()
-    return Runner(
-        log=log(),
-        objects=LocalObjectStore(own.objects_folder),
+    return Contexts(
+        objects=open_store(own),
         registry=load_strategies(own.strategies),
         world=World(market_data=market_data, broker=broker, http=http_client),
-        board=RedisBoard(redis.Redis.from_url(own.redis_url)),
         now=clock(),
-        interruptions=interruptions(),
     )
+
+
+@lru_cache(maxsize=1)
+def board() -> RedisBoard:
+    """Return where runs of this process show their progress."""
+    return RedisBoard(redis.Redis.from_url(settings().redis_url))
+
+
+@lru_cache(maxsize=1)
+def runner() -> Runner:
+    """Return this process's runner, composed at the first call."""
+    return Runner(log=log(), contexts=contexts(), board=board(), now=clock(), interruptions=interruptions())
+
+
+@lru_cache(maxsize=1)
+def branch_runner() -> BranchRunner:
+    """Return this process's runner of branches."""
+    return BranchRunner(log=log(), contexts=contexts(), board=board(), now=clock(), interruptions=interruptions())
 
 
 @lru_cache(maxsize=1)
@@ -111,6 +128,7 @@ def compose() -> None:
     """Compose the runner before the first task comes, so that the first task does not pay for it."""
     configure_tracing("executor.worker")
     runner()
+    branch_runner()
 
 
 @signals.setup_logging.connect

@@ -1,20 +1,28 @@
 """Progress of a run in Celery's result backend: at most four writes a second, and never an old one over a new."""
 
 import threading
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Protocol
+from uuid import UUID
 
 import msgspec
 import redis
 import structlog
 
+from services.executor.branch_attempt import BranchAttempt
 from shared.domain.execution import WorkflowExecution
-from shared.domain.phases import CeleryState
+from shared.domain.phases import CeleryState, Phase
 from shared.domain.views import task_view
 from shared.result_backend import WRITE, ResultMeta, result_key, write_arguments
 from shared.workflow.context import Position, Progress
 
 INTERVAL = timedelta(milliseconds=250)
+FORGET = timedelta(seconds=10)
+"""After so long without a report a run is forgotten."""
+IN_STAGE = 1 << 20
+"""Added to the sequence of what branches report: it comes after all that the attempt that opened their stage did."""
 
 logger = structlog.get_logger()
 
@@ -73,19 +81,56 @@ class RunProgress:
 
     def within_step(self, position: Position, progress: Progress) -> None:
         """Report how far the running step is."""
-        self._put({"done": progress.done, "total": progress.total, "message": progress.message})
+        self._put(_within_step(progress))
 
     def _put(self, step_progress: dict[str, Any] | None) -> None:
         execution = self._execution
         if execution is None:
             return
         self._sequence += 1
-        submitted = execution.submitted
-        meta = ResultMeta(
-            task_id=str(execution.id),
-            status=CeleryState.STARTED,
-            result=msgspec.to_builtins(task_view(execution).progress) | {"step_progress": step_progress},
-            attempt=execution.attempts,
-            sequence=self._sequence,
-        )
-        self._board.put(meta, ttl_seconds=submitted.timeout_seconds + submitted.result_ttl_seconds)
+        _put(self._board, execution, self._sequence, step_progress)
+
+
+class StageProgress:
+    """The progress of runs whose branches are at work in several processes: read from the log, at most every interval.
+
+    A stage that is over sooner needs none: the run itself reports when it goes on.
+    """
+
+    def __init__(self, board: Board, load: Callable[[UUID], WorkflowExecution]) -> None:
+        self._board = board
+        self._load = load
+        self._told: dict[UUID, float] = {}
+
+    def within_step(self, attempt: BranchAttempt, position: Position, progress: Progress) -> None:
+        """Report how far one branch is; no interrupt cuts the reading of the log in two."""
+        with attempt.interruption.masked():
+            self.tell(attempt.execution.id, _within_step(progress) | position._asdict())
+
+    def tell(self, task_id: UUID, step_progress: dict[str, Any] | None = None) -> None:
+        """Report where a run stands, unless that was done less than an interval ago."""
+        now = time.monotonic()
+        for told in [each for each, at in self._told.items() if now - at > FORGET.total_seconds()]:
+            del self._told[told]
+        if now - self._told.setdefault(task_id, now) < INTERVAL.total_seconds():
+            return
+        self._told[task_id] = now
+        execution = self._load(task_id)
+        if execution.phase is Phase.AT_JOIN:
+            _put(self._board, execution, IN_STAGE + execution.events, step_progress)
+
+
+def _within_step(progress: Progress) -> dict[str, Any]:
+    return {"done": progress.done, "total": progress.total, "message": progress.message}
+
+
+def _put(board: Board, execution: WorkflowExecution, sequence: int, step_progress: dict[str, Any] | None) -> None:
+    submitted = execution.submitted
+    meta = ResultMeta(
+        task_id=str(execution.id),
+        status=CeleryState.STARTED,
+        result=msgspec.to_builtins(task_view(execution).progress) | {"step_progress": step_progress},
+        attempt=execution.attempts,
+        sequence=sequence,
+    )
+    board.put(meta, ttl_seconds=submitted.timeout_seconds + submitted.result_ttl_seconds)

@@ -8,6 +8,12 @@ from shared.routing import MAINTENANCE, level_queue
 RUN = "executor.run"
 """Claims a run and takes it as far as it goes."""
 
+BRANCH = "executor.branch"
+"""Claims one member of a stage and takes it as far as it goes."""
+
+POINTERS = (RUN, BRANCH)
+"""The tasks that are pointers into the log."""
+
 INTERRUPT_RUN = "interrupt_run"
 """The control command that has a worker look at the log in the middle of a step."""
 
@@ -23,9 +29,10 @@ QUEUES = tuple(Queue(name, Exchange("blotter", type="direct"), routing_key=name)
 
 ROUTES = {
     RUN: {"queue": level_queue(Priority.NORMAL)},
+    BRANCH: {"queue": level_queue(Priority.NORMAL, resumed=True)},
     "maintenance.*": {"queue": MAINTENANCE},
 }
-"""By task type. The dispatcher names the queue of a run's own level when it sends."""
+"""By task type. The dispatcher names the queue of a run's own level when it sends, a branch's too."""
 
 
 def check_order(queues: tuple[str, ...]) -> None:

@@ -64,7 +64,7 @@ class Watch:
         """
         self._watched_since = self._watched_since or now
         running = [run for run in runs if run.at_work]
-        self._forget({(run.task_id, run.attempt) for run in running})
+        self._forget({(run.id, run.attempt) for run in running})
         absence_counts = now - self._watched_since >= TTL
         return [
             Lost(run=run, reason=reason)
@@ -74,10 +74,10 @@ class Watch:
 
     def _absence(self, sighting: Sighting, run: LiveRun) -> str | None:
         worker = sighting.workers.get(run.worker or "")
-        key = (run.task_id, run.attempt)
+        key = (run.id, run.attempt)
         if worker is None:
             return f"no heartbeat of {run.worker} for {TTL.total_seconds():g} s"
-        if ActiveRun(task_id=run.task_id, attempt=run.attempt) in worker.active:
+        if active_run(run) in worker.active:
             self._unlisted.pop(key, None)
             return None
         first = self._unlisted.setdefault(key, worker.at)
@@ -89,20 +89,25 @@ class Watch:
 
     def lost_pointers(self, sighting: Sighting, runs: Iterable[LiveRun], now: datetime) -> list[LiveRun]:
         """Return the waiting runs whose pointer is neither in a queue nor with a worker, twice in a row."""
-        held = {(active.task_id, active.attempt) for worker in sighting.workers.values() for active in worker.active}
+        held = {active for worker in sighting.workers.values() for active in worker.active}
         missing = {
-            message_id(run.task_id, run.attempt): run
+            message_id(run.id, run.attempt): run
             for run in runs
             if run.sent_at is not None and now - run.sent_at > POINTER_GRACE
-            if message_id(run.task_id, run.attempt) not in sighting.queued and (run.task_id, run.attempt) not in held
+            if message_id(run.id, run.attempt) not in sighting.queued and active_run(run) not in held
         }
         lost = [run for message, run in missing.items() if message in self._missing]
-        self._missing = missing.keys() - {message_id(run.task_id, run.attempt) for run in lost}
+        self._missing = missing.keys() - {message_id(run.id, run.attempt) for run in lost}
         return lost
+
+
+def active_run(run: LiveRun) -> ActiveRun:
+    """Return how a worker names this attempt."""
+    return ActiveRun(task_id=run.task_id, attempt=run.attempt, branch_id=run.branch_id)
 
 
 def _death(sighting: Sighting, run: LiveRun) -> str | None:
     worker = sighting.workers.get(run.worker or "")
-    if worker is None or ActiveRun(task_id=run.task_id, attempt=run.attempt) not in worker.dead:
+    if worker is None or active_run(run) not in worker.dead:
         return None
     return f"its process on {run.worker} died"

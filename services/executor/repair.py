@@ -17,12 +17,12 @@ import redis
 import sqlalchemy as sa
 
 from services.executor.app import create_app
-from services.executor.dispatching import DISPATCHER, Dispatcher, Store
+from services.executor.dispatching import DISPATCHER, Dispatcher, Store, take_in
 from services.executor.live_run import LiveRun, RunState
 from services.executor.live_runs import LiveRuns
 from services.executor.messages import Message, queued_runs, remove
 from services.executor.pointers import CelerySender, Sender, message_id
-from services.executor.queues import RUN
+from services.executor.queues import POINTERS
 from services.executor.reconciler import RedisScout, Scout
 from services.executor.reconciling import Lost, Sighting, Watch
 from services.executor.settings import ExecutorSettings
@@ -51,7 +51,7 @@ class Silent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Repaired(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found at a position of the log, and what was done.
+    """What was found at a position of the log, and what was done: runs and branches by what they do.
 
     `queued` messages waited in the queues, of which `removed` must not run; `resent` waiting runs had no pointer any
     more; `unsent` ones wait for their turn, which is the dispatcher's to give.
@@ -61,6 +61,8 @@ class Repaired(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     running: int
     retrying: int
+    parked: int
+    joining: int
     queued: int
     removed: int
     resent: int
@@ -104,12 +106,14 @@ class Repair:
         silent = watch.lost_runs(sighting, runs, self._now())
         removed = self._remove(messages, runs)
         for run in lost:
-            self._sender.send(run)
+            self._sender.send([run])
         return Repaired(
             position=position,
             waiting=_count(runs, RunState.WAITING),
             running=sum(run.at_work for run in runs),
             retrying=_count(runs, RunState.RETRYING),
+            parked=_count(runs, RunState.PARKED),
+            joining=_count(runs, RunState.JOINING),
             queued=len(messages),
             removed=removed,
             resent=len(lost),
@@ -131,14 +135,14 @@ class Repair:
         runs = LiveRuns(stored, window=1, aging=timedelta.max)
         while page := self._log.read(position, limit=PAGE, topics=Dispatcher.topics):
             for recorded in page:
-                runs.apply(recorded.position, recorded.event)
+                take_in(runs, recorded, self._log)
             position = page[-1].position
         return position, list(runs.all())
 
     def _remove(self, messages: Sequence[Message], runs: Sequence[LiveRun]) -> int:
         """Remove pointers to runs that have ended and to attempts that do not wait; return how many were there."""
-        wanted = {message_id(run.task_id, run.attempt) for run in runs if run.state is RunState.WAITING}
-        stale = [message for message in messages if message.task == RUN and message.id not in wanted]
+        wanted = {message_id(run.id, run.attempt) for run in runs if run.state is RunState.WAITING}
+        stale = [message for message in messages if message.task in POINTERS and message.id not in wanted]
         return remove(self._redis, stale)
 
 

@@ -20,8 +20,9 @@ from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
 from shared.domain.orders import OrderState
 from shared.errors import PermanentError
-from shared.log.event_log import EventLog, Recorded
+from shared.log.event_log import EventLog
 from shared.log.positions import unseen
+from shared.log.runs import Recorded
 from shared.trading.broker import Broker, OrderReport, VenueUnavailable
 
 RESOLVER = "executor.orders"
@@ -52,6 +53,7 @@ class Resolver:
         happened.OrderUpdated.TOPIC,
         happened.OrderRejected.TOPIC,
         happened.RetryScheduled.TOPIC,
+        happened.StageOpened.TOPIC,
         happened.WorkerLost.TOPIC,
         happened.Cancelled.TOPIC,
         happened.Succeeded.TOPIC,

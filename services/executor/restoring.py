@@ -13,11 +13,11 @@ from uuid import uuid4
 import redis
 import structlog
 
-from shared.domain.events import Event
 from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_events import RetryScheduled, Submitted
 from shared.domain.phases import CeleryState, Phase
-from shared.log.event_log import EventLog, Recorded
+from shared.log.event_log import EventLog
+from shared.log.runs import Recorded
 from shared.result_backend import LONGEST_TTL, decode_meta, result_key
 
 WHOLE_KEY = "blotter:results"
@@ -97,12 +97,12 @@ class Restoration:
             logger.info("results.restored", written=self._written)
 
     def _restore(self, ends: Sequence[Recorded]) -> None:
-        newest = {recorded.event.originator_id: recorded.event for recorded in ends if self._lasts(recorded)}
+        newest = {recorded.event.originator_id: recorded for recorded in ends if self._lasts(recorded)}
         if not newest:
             return
         metas = cast(list[bytes | None], self._redis.mget([result_key(str(task_id)) for task_id in newest]))
-        missing = [event for event, meta in zip(newest.values(), metas, strict=True) if not _has_ended(meta)]
-        runs = [run for event in missing if (run := self._run(event)) is not None]
+        missing = [recorded for recorded, meta in zip(newest.values(), metas, strict=True) if not _has_ended(meta)]
+        runs = [run for recorded in missing if (run := self._run(recorded)) is not None]
         self._write(runs)
         self._written += len(runs)
 
@@ -112,12 +112,13 @@ class Restoration:
         assert isinstance(submitted, Submitted)
         return (self._now() - recorded.event.at).total_seconds() < submitted.result_ttl_seconds
 
-    def _run(self, event: Event) -> WorkflowExecution | None:
+    def _run(self, recorded: Recorded) -> WorkflowExecution | None:
         """Return the run as it ended, or as it waits for a retry; None if it has gone on since then."""
+        position, event = recorded
         if isinstance(event, RetryScheduled):
             run = self._log.execution(event.originator_id)
             return run if run.phase in (Phase.RETRY_WAIT, Phase.RETRY_DUE) else None
-        run = self._log.execution(event.originator_id, version=event.originator_version)
+        run = self._log.execution(event.originator_id, until=position)
         return run if run.phase.ended else None
 
 

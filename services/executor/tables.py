@@ -1,7 +1,7 @@
 """The dispatcher's own tables: the live runs, the open orders, and how far its followers have come."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from shared.log.positions import positions_table
 
@@ -12,7 +12,8 @@ positions = positions_table(metadata)
 live_runs = sa.Table(
     "live_runs",
     metadata,
-    sa.Column("task_id", UUID(as_uuid=True), primary_key=True),
+    sa.Column("id", UUID(as_uuid=True), primary_key=True),
+    sa.Column("task_id", UUID(as_uuid=True), nullable=False),
     sa.Column("strategy_id", sa.Text, nullable=False),
     sa.Column("symbols", ARRAY(sa.Text), nullable=False),
     sa.Column("user_id", sa.Text, nullable=False),
@@ -33,6 +34,11 @@ live_runs = sa.Table(
     sa.Column("asked_at", sa.DateTime(timezone=True)),
     sa.Column("yields_to", sa.Text),
     sa.Column("preemptions", sa.Integer, nullable=False),
+    sa.Column("opening", sa.Integer),
+    sa.Column("step", sa.Text),
+    sa.Column("symbol", sa.Text),
+    sa.Column("limits", JSONB, nullable=False),
+    sa.Column("max_parallel", sa.Integer),
 )
 
 open_orders = sa.Table(

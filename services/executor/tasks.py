@@ -8,7 +8,7 @@ from opentelemetry.trace import SpanKind
 
 from services.executor import process
 from services.executor.pointers import TRACE_HEADER
-from services.executor.queues import RUN
+from services.executor.queues import BRANCH, RUN
 from shared.telemetry import span
 
 
@@ -19,3 +19,19 @@ def run(self: "Task[Any, None]", /, *, task_id: str, attempt: int, **shown: Any)
     process.clock().adjust()
     with span(RUN, parent=parent, kind=SpanKind.CONSUMER):
         process.runner().run(UUID(task_id), attempt, worker=str(self.request.hostname))
+
+
+@shared_task(name=BRANCH, bind=True, ignore_result=True)
+def branch(self: "Task[Any, None]", /, *, task_id: str, attempt: int, branch: dict[str, Any], **shown: Any) -> None:
+    """Run the member of a stage that the pointer names."""
+    parent = (self.request.headers or {}).get(TRACE_HEADER)
+    process.clock().adjust()
+    with span(BRANCH, parent=parent, kind=SpanKind.CONSUMER):
+        process.branch_runner().run(
+            UUID(task_id),
+            opening=branch["opening"],
+            step=branch["step"],
+            symbol=branch["symbol"],
+            attempt=attempt,
+            worker=str(self.request.hostname),
+        )

@@ -148,7 +148,7 @@ class BulkCancellations:
         if events:
             await self._log.append(events)
         for execution in changed:
-            self._writes.note(execution.id, execution.version)
+            self._writes.note(execution.id, execution.events)
         return decided
 
 

@@ -14,8 +14,8 @@ from shared.domain.catalogue import BrokenStrategy, StrategyDescription
 from shared.domain.catalogue_events import CATALOGUE_ID, CataloguePublished
 from shared.domain.errors import NotFound, Unavailable
 from shared.log.async_event_log import AsyncEventLog
-from shared.log.event_log import Recorded
 from shared.log.recorder import CHANNEL
+from shared.log.runs import Recorded
 
 AT_MOST_EVERY = timedelta(milliseconds=250)
 """Every append notifies; looking for a new catalogue no more often than this keeps that cheap."""

@@ -25,7 +25,7 @@ from services.gateway.submissions import Submissions
 from shared.domain.errors import Unavailable
 from shared.log.async_event_log import AsyncEventLog
 from shared.log.clock import ADJUST_EVERY, DatabaseClock, database_time
-from shared.objects import LocalObjectStore
+from shared.objects import open_store
 
 CANCEL_AGAIN = timedelta(milliseconds=500)
 FIRST_LOOK = timedelta(seconds=2)
@@ -58,7 +58,7 @@ async def open_components(
         await stack.enter_async_context(_adjusted(clock))
         catalogue = Catalogue(log, settings.database_url)
         await stack.enter_async_context(_followed(catalogue))
-        writes, objects = RecentWrites(), LocalObjectStore(settings.objects_folder)
+        writes, objects = RecentWrites(), open_store(settings)
         decisions = Decisions(log, writes, now=clock)
         yield Components(
             catalogue=catalogue,

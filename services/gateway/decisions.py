@@ -44,9 +44,8 @@ class Decisions:
         if owner != caller.user_id and not caller.role.covers(Role.ADMIN):
             raise NotYourTask(f"Task {task_id} belongs to {owner}: only they and admins may change it.")
         command(execution, self.stamp(caller))
-        if events := execution.collect_events():
-            await self._log.append(events)
-            self._writes.note(task_id, execution.version)
+        if await self._log.save_execution(execution):
+            self._writes.note(task_id, execution.events)
         return execution
 
     def stamp(self, caller: Caller) -> Stamp:

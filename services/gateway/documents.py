@@ -14,7 +14,7 @@ from services.gateway.cancellations import Cancellation
 from shared.domain.catalogue import StrategyDescription
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import celery_state
-from shared.log.event_log import task_not_found
+from shared.log.runs import task_not_found
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LONGEST_ECHO = 60

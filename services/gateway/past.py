@@ -1,9 +1,8 @@
 """A task as it was: the fold of its stream up to a position or a time, which is all that the log knew by then."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import takewhile
 from uuid import UUID
 
 import msgspec
@@ -15,7 +14,7 @@ from shared.domain.execution import WorkflowExecution, fold
 from shared.domain.execution_events import Submitted
 from shared.domain.views import task_view
 from shared.log.async_event_log import AsyncEventLog
-from shared.log.event_log import Recorded, task_not_found
+from shared.log.runs import Recorded, task_not_found
 from shared.objects import ObjectStore
 
 FIELD = "as_of"
@@ -63,10 +62,10 @@ class Past:
         return time
 
     async def _then(self, task_id: UUID, happened: Callable[[Recorded], bool], when: str) -> WorkflowExecution:
-        stream = await self._log.stream(task_id)
+        stream = await self._log.history(task_id)
         if not stream or not isinstance(stream[0].event, Submitted):
             raise task_not_found(task_id)
-        execution = fold(None, (recorded.event for recorded in takewhile(happened, stream)))
+        execution = fold(None, (recorded.event for recorded in _known_then(stream, happened)))
         if execution is None:
             first = stream[0]
             raise NotFound(
@@ -75,6 +74,16 @@ class Past:
                 f"{first.position}. Ask for that or for a later moment.",
             )
         return execution
+
+
+def _known_then(history: Sequence[Recorded], happened: Callable[[Recorded], bool]) -> Iterator[Recorded]:
+    """Yield of each stream what had happened by then, up to its first event that had not."""
+    later: set[UUID] = set()
+    for recorded in history:
+        if recorded.event.originator_id in later or not happened(recorded):
+            later.add(recorded.event.originator_id)
+        else:
+            yield recorded
 
 
 def _not_yet(message: str) -> InvalidInput:

@@ -64,7 +64,7 @@ class CancelQuery(_Query):
 
 
 class PageQuery(_Query):
-    """Which part of a list that is counted: events by their version, steps by their place."""
+    """Which part of a list that is counted: events by their position, steps by their place."""
 
     limit: int = Field(50, ge=1, le=500, description="how many at most")
     cursor: Annotated[str, StringConstraints(pattern=POSITION)] | None = Field(

@@ -12,16 +12,18 @@ from services.gateway.queries import OrderQuery, PageQuery, TaskQuery
 from services.gateway.recent_writes import RecentWrites
 from services.gateway.status_client import ProjectedTask, StatusClient
 from shared.documents import event_document, order_document, step_document, task_document
+from shared.domain.branch import Branch
 from shared.domain.errors import Unavailable
 from shared.domain.execution import WorkflowExecution
-from shared.domain.execution_events import Submitted
-from shared.domain.phases import TRANSITIONS
 from shared.domain.views import ledger_views, step_views, task_view
 from shared.log.async_event_log import AsyncEventLog
-from shared.log.event_log import task_not_found
+from shared.log.runs import task_not_found
 from shared.objects import ObjectStore
 
 _T = TypeVar("_T")
+
+OF_RUNS = (f"{WorkflowExecution.TOPIC}.", f"{Branch.TOPIC}.")
+"""How the topics begin of all that tells of a run; other streams are no tasks."""
 
 
 class Reading:
@@ -65,11 +67,11 @@ class Reading:
     async def events(self, task_id: UUID, page: PageQuery) -> bytes:
         """Return a page of a task's history; always from the log, since that is what it is. Raises NotFound."""
         after = int(page.cursor or 0)
-        recorded = await self._log.stream(task_id, gt=after, limit=page.limit + 1)
+        recorded = await self._log.history(task_id, after=after, limit=page.limit + 1)
         known = recorded[0] if recorded else await self._log.latest(task_id)
-        if known is None or not (isinstance(known.event, Submitted) or type(known.event) in TRANSITIONS):
+        if known is None or not known.event.TOPIC.startswith(OF_RUNS):
             raise task_not_found(task_id)
-        return _page(recorded, page.limit, event_document, lambda each: each.event.originator_version)
+        return _page(recorded, page.limit, event_document, lambda each: each.position)
 
     async def orders(self, query: OrderQuery) -> bytes:
         """Return a page of all orders, which only the status service can. Raises InvalidInput and Unavailable."""
@@ -99,7 +101,10 @@ class Reading:
         return projected
 
     async def _task_from_log(self, task_id: UUID) -> bytes:
-        return await self.document(await self._log.execution(task_id))
+        execution = await self._log.execution(task_id)
+        # The next answer must not be older than this one, from wherever it comes.
+        self._writes.note(task_id, execution.events)
+        return await self.document(execution)
 
     async def document(self, execution: WorkflowExecution) -> bytes:
         """Return a task as its own record tells it."""

@@ -1,4 +1,4 @@
-"""What this process has appended of late, so that its callers read their own writes."""
+"""What this process has appended or read of late: no answer is older than that."""
 
 from collections import OrderedDict
 from uuid import UUID
@@ -8,7 +8,7 @@ CAPACITY = 10_000
 
 
 class RecentWrites:
-    """The version of each task that this gateway wrote last; the oldest writes are forgotten first."""
+    """How many events of each task this gateway knows of; the oldest are forgotten first."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity

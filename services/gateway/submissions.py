@@ -89,7 +89,7 @@ class Submissions:
             # Not only on a conflict: the strategy may have changed or gone since the first request was accepted.
             return await self._first_answer(task_ids, submission, error)
         for execution in executions:
-            self._writes.note(execution.id, execution.version)
+            self._writes.note(execution.id, execution.events)
         return Accepted(executions=executions)
 
     def _task_ids(self, submission: _Submission) -> list[UUID]:

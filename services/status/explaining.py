@@ -44,7 +44,7 @@ async def _queued(resources: Resources, view: TaskView) -> str | None:
 
 async def _retrying(resources: Resources, view: TaskView) -> str | None:
     step = await resources.tables.ask(queries.retrying_step, UUID(view.task_id))
-    submitted = await resources.log.stream(UUID(view.task_id), limit=1)
+    submitted = await resources.log.streams([UUID(view.task_id)], limit=1)
     if step is None or not submitted or not isinstance(submitted[0].event, Submitted):
         return None
     plan = submitted[0].event.steps

@@ -7,13 +7,13 @@ from uuid import UUID
 from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_events import Submitted
 from shared.domain.views import OrderView, StepView, ledger_views, step_views
-from shared.log.event_log import Recorded
+from shared.log.runs import Recorded, run_of
 
 CAPACITY = 50_000
 """The size of all kept runs together: 12,000 runs of three steps on one symbol, or 30 of three on 500."""
 
 Load = Callable[[UUID, int], WorkflowExecution]
-"""Reads the run with this id up to this version from the log."""
+"""Reads the run with this id up to this position from the log."""
 
 
 class FoldedRun:
@@ -59,11 +59,11 @@ class Folds:
 
     def take_in(self, batch: Sequence[Recorded]) -> dict[UUID, FoldedRun]:
         """Fold the batch's events and return the runs they touched, by id."""
-        last = {recorded.event.originator_id: recorded.event.originator_version for recorded in batch}
+        until = batch[-1].position
         touched: dict[UUID, FoldedRun] = {}
         for recorded in batch:
-            task_id = recorded.event.originator_id
-            run = touched.get(task_id) or self._runs.get(task_id) or self._read(recorded, last[task_id])
+            task_id = run_of(recorded.event)
+            run = touched.get(task_id) or self._runs.get(task_id) or self._read(recorded, until)
             touched[task_id] = run
             run.execution.apply(recorded.event)
             run.position = recorded.position
@@ -81,8 +81,8 @@ class Folds:
             _, forgotten = self._runs.popitem(last=False)
             self._size -= forgotten.size
 
-    def _read(self, recorded: Recorded, version: int) -> FoldedRun:
+    def _read(self, recorded: Recorded, until: int) -> FoldedRun:
         event = recorded.event
         if isinstance(event, Submitted):
             return FoldedRun(WorkflowExecution(event), recorded.position)
-        return FoldedRun(self._load(event.originator_id, version), recorded.position)
+        return FoldedRun(self._load(run_of(event), until), recorded.position)

@@ -15,20 +15,24 @@ from services.status.folds import CAPACITY, FoldedRun, Folds
 from services.status.rows import order_row, step_row, task_row
 from services.status.settings import StatusSettings
 from services.status.tables import columns, execution_steps, orders, positions, workflow_executions
+from shared.domain.branch import Branch
 from shared.domain.events import EVENTS
 from shared.domain.execution import WorkflowExecution
 from shared.domain.views import task_view
-from shared.log.event_log import EventLog, Recorded
+from shared.log.event_log import EventLog
 from shared.log.follower import Follower
 from shared.log.positions import ASYNCHRONOUS_COMMIT, advance, read_position, unseen
 from shared.log.process import run_followers
+from shared.log.runs import Recorded
 from shared.logging import configure_logging
 from shared.telemetry import configure_tracing
 
 PROJECTOR = "status.projector"
 PACE = timedelta(milliseconds=20)
-TOPICS = tuple(topic for topic in EVENTS.topics if topic.startswith(f"{WorkflowExecution.TOPIC}."))
-"""Every event of a run."""
+TOPICS = tuple(
+    topic for topic in EVENTS.topics if topic.startswith((f"{WorkflowExecution.TOPIC}.", f"{Branch.TOPIC}."))
+)
+"""Every event of a run and of its branches."""
 
 
 class Projector:
@@ -39,7 +43,7 @@ class Projector:
 
     def __init__(self, log: EventLog, engine: sa.Engine, *, capacity: int = CAPACITY) -> None:
         self._engine = engine
-        self._folds = Folds(lambda task_id, version: log.execution(task_id, version=version), capacity=capacity)
+        self._folds = Folds(lambda task_id, until: log.execution(task_id, until=until), capacity=capacity)
         self._position = 0
 
     def start(self) -> int:

@@ -18,8 +18,7 @@ from services.status.settings import StatusSettings
 from services.status.workers import Heartbeats
 from shared.domain.errors import Unavailable
 from shared.log.async_event_log import AsyncEventLog
-from shared.objects.local import LocalObjectStore
-from shared.objects.store import ObjectStore
+from shared.objects import ObjectStore, open_store
 
 CONNECTIONS = 8
 REDIS_TIMEOUT_SECONDS = 1.0
@@ -77,7 +76,7 @@ async def open_resources(settings: StatusSettings) -> AsyncIterator[Resources]:
                 tables=Tables(engine),
                 log=log,
                 redis=redis,
-                objects=LocalObjectStore(settings.objects_folder),
+                objects=open_store(settings),
                 live_progress=LiveProgress(quiet),
                 heartbeats=Heartbeats(quiet),
             )

@@ -31,12 +31,27 @@ class StepEffect(StrEnum):
     ORDERS = "orders"
 
 
+class StepKind(StrEnum):
+    """Whether a step runs in its run's own task, or as tasks of its own, side by side."""
+
+    SEQUENTIAL = "sequential"
+    PARALLEL = "parallel"
+
+
 class StepDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """One declared step; `inputs` are the earlier steps whose outputs it takes, by name."""
+    """One declared step; `inputs` are the earlier steps whose outputs it takes, by name.
+
+    A parallel step runs as tasks of its own: one for each symbol, or one beside the other steps of its `group`. At most
+    `max_parallel` of them are at work at once in one run (None for the dispatcher's default), and for each key of
+    `limits` at most so many over all runs.
+    """
 
     name: str
     each: StepScope = StepScope.RUN
-    kind: str = "sequential"
+    kind: StepKind = StepKind.SEQUENTIAL
+    group: str | None = None
+    max_parallel: int | None = None
+    limits: dict[str, int] = {}
     inputs: tuple[str, ...] = ()
     on_error: OnError = OnError.FAIL
     effect: StepEffect = StepEffect.NONE
@@ -47,7 +62,10 @@ class StepDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrategyDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """One strategy; `definition_hash` is the SHA-256 (hex) of what must not change under a running run."""
+    """One strategy; `definition_hash` is the SHA-256 (hex) of what must not change under a running run.
+
+    For each key of `limits` at most so many tasks are at work at once, over all runs.
+    """
 
     strategy_id: str
     title: str
@@ -60,6 +78,7 @@ class StrategyDescription(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float = 3600.0
     retry_delay_seconds: float = 1.0
     retry_jitter: float = 0.0
+    limits: dict[str, int] = {}
 
 
 class RetiredDefinition(msgspec.Struct, frozen=True, kw_only=True):

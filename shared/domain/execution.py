@@ -4,43 +4,31 @@ Guards stand in the commands here, never in the fold. The class keeps to eventso
 `collect_events`, and `fold` as projector) without its machinery: a plain fold is 2.7 times faster (ADR 1).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from shared.domain import execution_events as happened
-from shared.domain.errors import AlreadyFinished, NotClaimable, NotRetrying, Refused, StaleAttempt
+from shared.domain.deciding import metadata
+from shared.domain.errors import AlreadyFinished, NotClaimable, NotRetrying, Refused
 from shared.domain.events import Event, Stamp
-from shared.domain.execution_state import ExecutionState
-from shared.domain.failures import Failure, stubborn_step_failure, timeout_failure
-from shared.domain.orders import OrderState
+from shared.domain.failures import Failure, stubborn_step_failure, timeout_failure, worker_lost_failure
+from shared.domain.order_decisions import OrderDecisions
 from shared.domain.outputs import Output
-from shared.domain.phases import TRANSITIONS, Phase
-
-WORKER_LOST = "worker_lost"
-"""`Failure.type` of a run that took its worker with it too often."""
+from shared.domain.phases import Phase
+from shared.domain.stage_decisions import StageDecisions
 
 
-class WorkflowExecution(ExecutionState):
+class WorkflowExecution(OrderDecisions, StageDecisions):
     """One run. Commands raise a `Refused`, or append what they decide to what `collect_events` returns."""
 
     TOPIC: ClassVar[str] = "execution"
 
-    def __init__(self, submitted: happened.Submitted) -> None:
-        super().__init__(submitted)
-        self._pending: list[Event] = []
-
-    def collect_events(self) -> Sequence[Event]:
-        """Return what was decided since the last call, oldest first, and forget it."""
-        pending, self._pending = self._pending, []
-        return pending
-
     @classmethod
     def submit(cls, task_id: UUID, stamp: Stamp, **submission: Any) -> Self:
         """Start a stream with `Submitted`; the keywords are that event's own fields."""
-        event = happened.Submitted(originator_id=task_id, originator_version=1, **_metadata(stamp), **submission)
+        event = happened.Submitted(originator_id=task_id, originator_version=1, **metadata(stamp), **submission)
         execution = cls(event)
         execution._pending.append(event)
         return execution
@@ -67,10 +55,7 @@ class WorkflowExecution(ExecutionState):
         Raises StaleAttempt when another attempt runs, or none, and Refused when the step is settled already.
         """
         self.require_attempt(attempt)
-        if self.is_settled((step, symbol)):
-            raise Refused(
-                f"Step {step!r} of task {self.id} is settled for {symbol}; a completed step never runs again."
-            )
+        self._require_unsettled_step(step, symbol)
         self._trigger(
             happened.StepCompleted,
             stamp,
@@ -85,8 +70,9 @@ class WorkflowExecution(ExecutionState):
     def collect_failure(
         self, stamp: Stamp, *, attempt: int, step: str, symbol: str, failure: Failure, started_at: datetime
     ) -> None:
-        """Record that a step failed for one symbol and that the run goes on."""
+        """Record that a step failed for one symbol and that the run goes on; raises Refused when it is settled."""
         self.require_attempt(attempt)
+        self._require_unsettled_step(step, symbol)
         self._trigger(
             happened.FailureCollected,
             stamp,
@@ -108,8 +94,9 @@ class WorkflowExecution(ExecutionState):
         started_at: datetime,
         due_at: datetime,
     ) -> None:
-        """Give the worker back until `due_at`; the same step and symbol come first then."""
+        """Give the worker back until `due_at`; the same step and symbol come first then. Settled ones are refused."""
         self.require_attempt(attempt)
+        self._require_unsettled_step(step, symbol)
         self._trigger(
             happened.RetryScheduled,
             stamp,
@@ -127,9 +114,11 @@ class WorkflowExecution(ExecutionState):
         self._trigger(happened.RetryDue, stamp)
 
     def retry_now(self, stamp: Stamp) -> None:
-        """End the delay of a retry before its time; when it is over already, nothing changes.
+        """Let a run go on now: one that waits for a retry, in a stage every branch that does, or one that has ended.
 
-        Raises AlreadyFinished, and NotRetrying when the run does not wait for a retry.
+        A failed or cancelled run goes on from where it ended; nothing that is done is done again. When the delay is
+        over already nothing changes. Raises AlreadyFinished for one that has succeeded, and NotRetrying for one that
+        neither has ended nor waits for a retry.
         """
         match self.phase:
             case Phase.RETRY_DUE:
@@ -137,16 +126,32 @@ class WorkflowExecution(ExecutionState):
             case Phase.RETRY_WAIT:
                 self.fall_due(stamp)
             case Phase.FAILED | Phase.CANCELLED:
-                raise AlreadyFinished(
-                    f"Task {self.id} has ended as {self.phase}, and an ended task does not go on: submit it again with "
-                    "POST /api/tasks."
-                )
+                self._trigger(happened.Restarted, stamp)
             case Phase.SUCCEEDED:
-                raise AlreadyFinished(f"Task {self.id} has already {self.phase}; there is nothing left to try again.")
+                raise AlreadyFinished(
+                    f"Task {self.id} has already {self.phase}; there is nothing left to try again. To run it once "
+                    f"more, use POST /api/tasks/{self.id}/rerun."
+                )
+            case Phase.AT_JOIN if self.hurry_branches(stamp):
+                return
             case _:
                 raise NotRetrying(
-                    f"Task {self.id} is {self.phase} and waits for no retry; only one in state RETRY can go on at once."
+                    f"Task {self.id} is {self.phase} and waits for no retry; only one in state RETRY, FAILURE or "
+                    "REVOKED can go on at once."
                 )
+
+    def take_over(
+        self,
+        stamp: Stamp,
+        *,
+        from_task: str,
+        steps: tuple[happened.TakenStep, ...],
+        artifacts: tuple[happened.Artifact, ...] = (),
+    ) -> None:
+        """Begin with what an earlier run made of these steps; before the first attempt only, and only once."""
+        if self.attempts or self.steps:
+            raise Refused(f"Task {self.id} has begun already; only a new task takes over steps of another.")
+        self._trigger(happened.StepsTakenOver, stamp, from_task=from_task, steps=steps, artifacts=artifacts)
 
     def lose_worker(self, stamp: Stamp, *, attempt: int, worker: str, reason: str, max_losses: int) -> None:
         """End an attempt whose worker is gone, so that the next one may start.
@@ -173,101 +178,7 @@ class WorkflowExecution(ExecutionState):
     def _last_loss(self, now: datetime, reason: str, losses: int) -> Failure:
         if (step := self.overdue_step(now)) is not None and step.timeout_seconds is not None:
             return stubborn_step_failure(step.name, step.timeout_seconds, losses)
-        message = f"The run lost its worker {losses} times without completing a step in between: {reason}."
-        return Failure(type=WORKER_LOST, message=message, retryable=False)
-
-    def request_order(
-        self,
-        stamp: Stamp,
-        *,
-        attempt: int,
-        client_order_id: str,
-        step: str,
-        symbol: str | None,
-        order: happened.RequestedOrder,
-    ) -> None:
-        """Record that an order is about to be sent.
-
-        Raises Refused when the run is being cancelled, or when an order of this id was requested before.
-        """
-        self.require_attempt(attempt)
-        if client_order_id in self.orders:
-            raise Refused(
-                f"Order {client_order_id} of task {self.id} was requested before; it is settled, not sent again."
-            )
-        self._trigger(
-            happened.OrderRequested,
-            stamp,
-            attempt=attempt,
-            client_order_id=client_order_id,
-            step=step,
-            symbol=symbol,
-            order=order,
-        )
-
-    def settle_order(self, stamp: Stamp, *, attempt: int, client_order_id: str, outcome: happened.OrderOutcome) -> None:
-        """Record that the venue took the order."""
-        self.require_attempt(attempt)
-        self._require_order(client_order_id)
-        self._trigger(happened.OrderPlaced, stamp, attempt=attempt, client_order_id=client_order_id, outcome=outcome)
-
-    def reject_order(self, stamp: Stamp, *, attempt: int, client_order_id: str, reason: str) -> None:
-        """Record that the venue refused the order."""
-        self.require_attempt(attempt)
-        self._require_order(client_order_id)
-        self._trigger(happened.OrderRejected, stamp, attempt=attempt, client_order_id=client_order_id, reason=reason)
-
-    def doubt_order(self, stamp: Stamp, *, attempt: int, client_order_id: str, reason: str) -> None:
-        """Record that nobody knows whether the order arrived."""
-        self.require_attempt(attempt)
-        self._require_order(client_order_id)
-        self._trigger(happened.OrderAmbiguous, stamp, attempt=attempt, client_order_id=client_order_id, reason=reason)
-
-    def resolve_order(
-        self, stamp: Stamp, *, client_order_id: str, outcome: happened.OrderOutcome | None, reason: str = ""
-    ) -> None:
-        """Record what the venue says of an order that no attempt is left to ask for: `outcome`, or None when it
-        refused the order for `reason`.
-
-        Raises Refused while an attempt runs, which settles its own orders, and when the order has an outcome already.
-        """
-        self._require_unsettled(client_order_id)
-        of_order = {"attempt": self.attempts, "client_order_id": client_order_id}
-        if outcome is None:
-            self._trigger(happened.OrderRejected, stamp, **of_order, reason=reason)
-        else:
-            self._trigger(happened.OrderPlaced, stamp, **of_order, outcome=outcome)
-
-    def follow_order(
-        self, stamp: Stamp, *, client_order_id: str, outcome: happened.OrderOutcome, reason: str | None = None
-    ) -> None:
-        """Record what has become of an order since the venue took it, in whatever state its run is.
-
-        Raises Refused when the order is not at the venue any more, or when that is nothing new.
-        """
-        self._require_order(client_order_id)
-        known = self.orders[client_order_id]
-        if known.state is not OrderState.PLACED or known.outcome is None:
-            raise Refused(f"Order {client_order_id} of task {self.id} is {known.state}, and not at the venue.")
-        before, since = Decimal(known.outcome.filled_quantity), Decimal(outcome.filled_quantity)
-        if since < before or (since == before and outcome.state == known.state):
-            raise Refused(f"Order {client_order_id} of task {self.id} is {known.state} with {before} filled already.")
-        of_order = {"attempt": self.attempts, "client_order_id": client_order_id}
-        self._trigger(happened.OrderUpdated, stamp, **of_order, outcome=outcome, reason=reason)
-
-    def give_up_order(self, stamp: Stamp, *, client_order_id: str, reason: str) -> None:
-        """Record that nobody asks the venue for this order any more, and why; its outcome may still be recorded.
-
-        Raises Refused while an attempt runs, and when the order has an outcome.
-        """
-        self._require_unsettled(client_order_id)
-        self._trigger(
-            happened.OrderAmbiguous,
-            stamp,
-            attempt=self.attempts,
-            client_order_id=client_order_id,
-            reason=reason,
-        )
+        return worker_lost_failure(losses, reason)
 
     def request_cancel(self, stamp: Stamp, *, reason: str | None = None) -> None:
         """Ask for the end. A run that no worker holds is cancelled at once; asking again changes nothing.
@@ -278,7 +189,7 @@ class WorkflowExecution(ExecutionState):
             return
         if self.phase.ended:
             raise AlreadyFinished(f"Task {self.id} has already {self.phase}; there is nothing left to cancel.")
-        held = self.phase is Phase.RUNNING
+        held = self.phase is Phase.RUNNING or (self.in_stage and any(branch.at_work for branch in self.stage()))
         self._trigger(happened.CancelRequested, stamp, reason=reason)
         if not held:
             self._trigger(happened.Cancelled, stamp)
@@ -336,30 +247,11 @@ class WorkflowExecution(ExecutionState):
             started_at=started_at,
         )
 
-    def require_attempt(self, attempt: int) -> None:
-        """Raise AlreadyFinished when the run has ended, and StaleAttempt unless `attempt` runs."""
-        if self.phase.ended:
-            raise AlreadyFinished(f"Task {self.id} has already {self.phase}; attempt {attempt} may not add to it.")
-        if attempt != self.attempts or not self.phase.at_work:
-            raise StaleAttempt(f"Attempt {attempt} of task {self.id} no longer runs; its worker must stop.")
-
-    def _require_unsettled(self, client_order_id: str) -> None:
-        self._require_order(client_order_id)
-        if self.phase.at_work:
-            raise Refused(f"Attempt {self.attempts} of task {self.id} runs; it settles order {client_order_id} itself.")
-        if not self.orders[client_order_id].is_open:
-            raise Refused(f"Order {client_order_id} of task {self.id} is settled; an outcome is never replaced.")
-
-    def _require_order(self, client_order_id: str) -> None:
-        if client_order_id not in self.orders:
-            raise Refused(f"Task {self.id} has no order {client_order_id}; record its request before its outcome.")
-
-    def _trigger(self, event: type[Event], stamp: Stamp, **fields: Any) -> None:
-        if self.phase not in TRANSITIONS[event]:
-            raise Refused(f"Task {self.id} is {self.phase}; {event.TOPIC} is not possible now.")
-        happening = event(originator_id=self.id, originator_version=self.version + 1, **_metadata(stamp), **fields)
-        self.apply(happening)
-        self._pending.append(happening)
+    def _require_unsettled_step(self, step: str, symbol: str | None) -> None:
+        if self.is_settled((step, symbol)):
+            raise Refused(
+                f"Step {step!r} of task {self.id} is settled for {symbol}; a completed step never runs again."
+            )
 
 
 def fold(execution: WorkflowExecution | None, events: Iterable[Event]) -> WorkflowExecution | None:
@@ -370,7 +262,3 @@ def fold(execution: WorkflowExecution | None, events: Iterable[Event]) -> Workfl
         elif execution is not None:
             execution.apply(event)
     return execution
-
-
-def _metadata(stamp: Stamp) -> dict[str, Any]:
-    return {"at": stamp.at, "actor": stamp.actor, "trace": stamp.trace, "append_id": stamp.append_id}

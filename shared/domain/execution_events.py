@@ -46,7 +46,7 @@ class OrderOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 @EVENTS.add
 class Submitted(Event, frozen=True, kw_only=True):
-    """A user asked for a run; the plan (`steps`, `definition_hash`) is pinned to it here."""
+    """A user asked for a run; the plan (`steps`, `definition_hash`, `limits`) is pinned to it here."""
 
     TOPIC: ClassVar[str] = "execution.submitted"
 
@@ -66,6 +66,7 @@ class Submitted(Event, frozen=True, kw_only=True):
     request_hash: str | None = None
     schedule_id: str | None = None
     parent_task_id: str | None = None
+    limits: dict[str, int] = {}
 
 
 @EVENTS.add
@@ -179,6 +180,44 @@ class OrderAmbiguous(OrderEvent, frozen=True, kw_only=True):
     reason: str
 
 
+class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step and symbol that runs as a task of its own, beside the other members of its stage.
+
+    For each key of `limits` at most so many tasks are at work at once, over all runs.
+    """
+
+    step: str
+    symbol: str | None = None
+    limits: dict[str, int] = {}
+
+
+@EVENTS.add
+class StageOpened(Event, frozen=True, kw_only=True):
+    """The attempt has come to steps that run side by side, and gave its worker back until all `members` have ended.
+
+    `opening` counts the run's stages from 1 and names their streams (`shared.domain.branch.branch_id`). At most
+    `max_parallel` members are at work at once, None for the dispatcher's default.
+    """
+
+    TOPIC: ClassVar[str] = "execution.stage_opened"
+
+    attempt: int
+    opening: int
+    members: tuple[Member, ...]
+    max_parallel: int | None = None
+
+
+@EVENTS.add
+class StageClosed(Event, frozen=True, kw_only=True):
+    """Every member of the stage has ended; the run waits for a worker to go on."""
+
+    TOPIC: ClassVar[str] = "execution.stage_closed"
+
+    opening: int
+    completed: int
+    failed: int
+
+
 @EVENTS.add
 class WorkerLost(Event, frozen=True, kw_only=True):
     """The worker of an attempt died, or has not been heard of for too long; the run goes on elsewhere."""
@@ -247,3 +286,33 @@ class Failed(Event, frozen=True, kw_only=True):
     step: str | None = None
     symbol: str | None = None
     started_at: datetime | None = None
+
+
+@EVENTS.add
+class Restarted(Event, frozen=True, kw_only=True):
+    """Somebody asked for a failed or cancelled run to go on from where it ended; nothing that is done is done again.
+
+    Its retries, losses and time at work count anew.
+    """
+
+    TOPIC: ClassVar[str] = "execution.restarted"
+
+
+class TakenStep(msgspec.Struct, frozen=True, kw_only=True):
+    """What an earlier run made of one step and symbol: `output`, or the failure that it collected."""
+
+    step: str
+    symbol: str | None = None
+    output: Output | None = None
+    failure: Failure | None = None
+
+
+@EVENTS.add
+class StepsTakenOver(Event, frozen=True, kw_only=True):
+    """The run begins with the results that these steps had in the run `from_task`."""
+
+    TOPIC: ClassVar[str] = "execution.steps_taken_over"
+
+    from_task: str
+    steps: tuple[TakenStep, ...]
+    artifacts: tuple[Artifact, ...] = ()

@@ -5,23 +5,31 @@ No guard stands here, so that a replay repeats what happened whatever today's ru
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import msgspec
 
 from shared.domain import execution_events as happened
-from shared.domain.catalogue import StepDescription, StepScope
+from shared.domain.branch import Branch, time_at_work
+from shared.domain.branch_events import BranchCompleted, BranchEvent, BranchFailed, BranchPreempted
+from shared.domain.catalogue import OnError, StepDescription, StepScope
 from shared.domain.events import Event
 from shared.domain.execution_records import OrderRecord, StepKey, StepRecord, StepState
 from shared.domain.orders import OrderState
 from shared.domain.outputs import Output
 from shared.domain.phases import TRANSITIONS, Phase
 
+if TYPE_CHECKING:
+    from shared.domain.stage_decisions import StageDecisions
+
 
 class ExecutionState:
     """A run's submission, phase, steps, orders and artifacts; `spent` is its time at work in ended attempts.
 
+    `opening` is the number of the last stage that was opened, and `in_stage` tells that it has not been closed.
+    `branches` are the members of all stages by stream, `members` the newest of each step and symbol. `events` counts
+    what has happened to the run and its branches. An open stage is settled in part, as far as its branches were read.
     `losses` counts workers lost without a boundary in between: it tells a run that kills its worker from bad luck.
     `has_late_orders` tells that one has changed since the run ended, which its result cannot know.
     `yields_to` is the task that the running attempt is asked to make way for; `preempted_by` the last one it did.
@@ -30,6 +38,7 @@ class ExecutionState:
     def __init__(self, submitted: happened.Submitted) -> None:
         self.submitted = submitted
         self.version = submitted.originator_version
+        self.events = 1
         self.changed_at = submitted.at
         self.phase = Phase.WAITING
         self.attempts = 0
@@ -52,6 +61,11 @@ class ExecutionState:
         self.artifacts: dict[str, happened.Artifact] = {}
         self.spent = timedelta()
         self.losses = 0
+        self.opening = 0
+        self.in_stage = False
+        self.branches: dict[UUID, Branch] = {}
+        self.members: dict[StepKey, Branch] = {}
+        self._restarted_after = 0
 
     @property
     def id(self) -> UUID:
@@ -77,14 +91,17 @@ class ExecutionState:
         return next((key for key in self.positions() if not self.is_settled(key)), None)
 
     def time_left(self, now: datetime) -> timedelta:
-        """Return what is left of the run's time at work: earlier attempts count, waiting does not."""
+        """Return what is left of the run's time at work: earlier attempts count, waiting does not.
+
+        Branches that were at work at once count once.
+        """
         running = now - self.attempt_started_at if self.phase.at_work and self.attempt_started_at else timedelta()
-        return timedelta(seconds=self.submitted.timeout_seconds) - self.spent - running
+        branches = time_at_work((b for b in self.branches.values() if b.opening > self._restarted_after), now)
+        return timedelta(seconds=self.submitted.timeout_seconds) - self.spent - running - branches
 
     def overdue_step(self, now: datetime) -> StepDescription | None:
         """Return the step that runs if it has taken longer than its own time, counted from the last boundary."""
-        position = self.next_position()
-        step = next((step for step in self.submitted.steps if position and step.name == position[0]), None)
+        step = self._next_step()
         if step is None or step.timeout_seconds is None or self.attempt_started_at is None:
             return None
         ended = (record.finished_at for record in self.steps.values() if record.finished_at is not None)
@@ -93,9 +110,36 @@ class ExecutionState:
 
     def is_preemptible(self) -> bool:
         """Tell whether the step that runs may be cut short for another run; at the end nothing is left to cut."""
-        position = self.next_position()
-        step = next((step for step in self.submitted.steps if position and step.name == position[0]), None)
+        step = self._next_step()
         return step is not None and step.preemptible
+
+    def _next_step(self) -> StepDescription | None:
+        position = self.next_position()
+        return self.described(position[0]) if position else None
+
+    def described(self, name: str) -> StepDescription:
+        """Return a step of the pinned plan."""
+        return next(step for step in self.submitted.steps if step.name == name)
+
+    def branches_into(self, step: str, symbol: str | None) -> list[Branch]:
+        """Return the branches that a step needs to know of: whose outputs it takes, those of its own symbol.
+
+        A run-level step takes what all symbols gave, and is told by earlier steps which of them are left out.
+        """
+        wanted = set(self.described(step).inputs)
+        if symbol is None:
+            for earlier in reversed(self.submitted.steps):
+                if earlier.name in wanted:
+                    wanted.update(earlier.inputs)
+        return [
+            branch
+            for branch in self.branches.values()
+            if branch.step in wanted and (symbol is None or branch.symbol in (None, symbol))
+        ]
+
+    def stage(self) -> list[Branch]:
+        """Return the members of the stage that was opened last."""
+        return [branch for branch in self.branches.values() if branch.opening == self.opening]
 
     def retries(self, step: str, symbol: str | None) -> int:
         """Return how often this step and symbol were retried already."""
@@ -103,10 +147,17 @@ class ExecutionState:
         return record.retries if record else 0
 
     def apply(self, event: Event) -> None:
-        """Take one event in. An event that was already taken in changes nothing: everything arrives twice."""
+        """Take in one event of the run or of a branch; one that was taken in already changes nothing.
+
+        Everything arrives twice. Events are to come in the order of the log.
+        """
+        if isinstance(event, BranchEvent):
+            self._apply_to_branch(event)
+            return
         if event.originator_version <= self.version:
             return
         self.version = event.originator_version
+        self.events += 1
         self.changed_at = event.at
         phase_before = self.phase
         self.phase = TRANSITIONS.get(type(event), {}).get(phase_before, phase_before)
@@ -135,8 +186,84 @@ class ExecutionState:
                 self.result = result
             case happened.Failed():
                 self._apply_failure(event)
+            case happened.StageOpened():
+                self._open_stage(event)
+            case happened.StageClosed():
+                self.in_stage = False
+            case happened.Restarted():
+                self._restart()
+            case happened.StepsTakenOver():
+                self._take_over(event)
         if self.phase.ended and self.phase is not phase_before:
             self.finished_at = event.at
+            self.in_stage = False
+
+    def _apply_to_branch(self, event: BranchEvent) -> None:
+        branch = self.branches.get(event.originator_id)
+        if branch is None or event.originator_version <= branch.version:
+            return
+        branch.apply(event)
+        self.events += 1
+        self.changed_at = event.at
+        match event:
+            case BranchCompleted(artifacts=artifacts):
+                self.artifacts.update((artifact.name, artifact) for artifact in artifacts)
+            case BranchPreempted(preempted_by=task_id):
+                self.preemptions += 1
+                self.preempted_by, self.preempted_at = task_id, event.at
+            case BranchFailed() if self.described(branch.step).on_error is OnError.COLLECT:
+                self._leave_out(branch.step, branch.symbol)
+
+    def _open_stage(self, event: happened.StageOpened) -> None:
+        self._end_attempt(event.at)
+        self.losses = 0
+        self.opening, self.in_stage = event.opening, True
+        for member in event.members:
+            branch = Branch(cast("StageDecisions", self), event.opening, member.step, member.symbol)
+            self.branches[branch.id] = branch
+            self.members[branch.key] = branch
+
+    def _restart(self) -> None:
+        due = self._due_again()
+        self.failure = self.cancel_reason = self.finished_at = self.next_retry_at = None
+        self.has_late_orders = False
+        self.spent, self.losses, self._restarted_after = timedelta(), 0, self.opening
+        self.steps = {
+            key: record
+            for key, record in self.steps.items()
+            if record.state is StepState.COMPLETED or (record.state is StepState.FAILED and record.step not in due)
+        }
+        self.members.clear()
+        self.left_out.clear()
+        for record in self.steps.values():
+            if record.state is StepState.FAILED:
+                self._leave_out(record.step, record.symbol)
+
+    def _due_again(self) -> set[str]:
+        """Return the steps whose failures are tried again: the one that failed, and those that left it no symbol."""
+        if self.failure is None or self.failure.step is None:
+            return set()
+        due = {self.failure.step}
+        if self.failure.symbol is None:
+            for step in reversed(self.submitted.steps):
+                if step.name in due and step.each is StepScope.SYMBOL:
+                    due.update(step.inputs)
+        return due
+
+    def _take_over(self, event: happened.StepsTakenOver) -> None:
+        for taken in event.steps:
+            state = StepState.FAILED if taken.failure else StepState.COMPLETED
+            self.steps[taken.step, taken.symbol] = StepRecord(
+                step=taken.step,
+                symbol=taken.symbol,
+                state=state,
+                finished_at=event.at,
+                output=taken.output,
+                failure=taken.failure,
+            )
+            if taken.failure:
+                self._leave_out(taken.step, taken.symbol)
+        self.artifacts.update((artifact.name, artifact) for artifact in event.artifacts)
 
     def _start_attempt(self, event: happened.AttemptStarted) -> None:
         self.attempts = event.attempt
@@ -171,6 +298,7 @@ class ExecutionState:
     def _end_attempt(self, at: datetime) -> None:
         if self.attempt_started_at is not None:
             self.spent += at - self.attempt_started_at
+            self.attempt_started_at = None
 
     def _apply_failure(self, event: happened.Failed) -> None:
         self.failure = event

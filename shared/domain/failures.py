@@ -27,6 +27,16 @@ STEP_TIMEOUT = "StepTimeout"
 """`Failure.type` of a step that has used up its own time; the error of that name in the SDK."""
 
 
+WORKER_LOST = "worker_lost"
+"""`Failure.type` of what took its worker with it too often."""
+
+
+def worker_lost_failure(losses: int, reason: str) -> Failure:
+    """Return the failure of a run or branch that lost its worker so often without completing a step in between."""
+    message = f"The run lost its worker {losses} times without completing a step in between: {reason}."
+    return Failure(type=WORKER_LOST, message=message, retryable=False)
+
+
 def timeout_failure(seconds: float) -> Failure:
     """Return the failure of a run that took longer than its `seconds` at work."""
     return Failure(

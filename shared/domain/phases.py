@@ -9,12 +9,14 @@ from shared.domain.events import Event
 
 
 class Phase(StrEnum):
-    """Where a run stands."""
+    """Where a run stands, or one of its branches. A run is at a join while steps that run side by side have it."""
 
     WAITING = "waiting"
     RUNNING = "running"
     RETRY_WAIT = "retry_wait"
     RETRY_DUE = "retry_due"
+    AT_JOIN = "at_join"
+    JOINED = "joined"
     LOST = "lost"
     PREEMPTED = "preempted"
     CANCELLING = "cancelling"
@@ -71,7 +73,10 @@ TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
         Phase.RETRY_DUE: Phase.RUNNING,
         Phase.LOST: Phase.RUNNING,
         Phase.PREEMPTED: Phase.RUNNING,
+        Phase.JOINED: Phase.RUNNING,
     },
+    happened.StageOpened: {Phase.RUNNING: Phase.AT_JOIN},
+    happened.StageClosed: {Phase.AT_JOIN: Phase.JOINED},
     happened.StepCompleted: _WITHIN_A_RUN,
     happened.FailureCollected: _WITHIN_A_RUN,
     happened.OrderRequested: {Phase.RUNNING: Phase.RUNNING},
@@ -89,12 +94,16 @@ TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
         Phase.RUNNING: Phase.CANCELLING,
         Phase.RETRY_WAIT: Phase.CANCELLING,
         Phase.RETRY_DUE: Phase.CANCELLING,
+        Phase.AT_JOIN: Phase.CANCELLING,
+        Phase.JOINED: Phase.CANCELLING,
         Phase.LOST: Phase.CANCELLING,
         Phase.PREEMPTED: Phase.CANCELLING,
     },
     happened.Cancelled: {Phase.CANCELLING: Phase.CANCELLED},
     happened.Succeeded: {Phase.RUNNING: Phase.SUCCEEDED},
-    happened.Failed: {Phase.RUNNING: Phase.FAILED},
+    happened.Failed: {Phase.RUNNING: Phase.FAILED, Phase.AT_JOIN: Phase.FAILED},
+    happened.Restarted: {Phase.FAILED: Phase.WAITING, Phase.CANCELLED: Phase.WAITING},
+    happened.StepsTakenOver: {Phase.WAITING: Phase.WAITING},
 }
 """From each event to the moves it makes; a pair that is not here is not legal."""
 
@@ -104,7 +113,7 @@ def celery_state(phase: Phase) -> CeleryState:
     match phase:
         case Phase.WAITING | Phase.LOST | Phase.PREEMPTED:
             return CeleryState.PENDING
-        case Phase.RUNNING | Phase.CANCELLING:
+        case Phase.RUNNING | Phase.CANCELLING | Phase.AT_JOIN | Phase.JOINED:
             return CeleryState.STARTED
         case Phase.RETRY_WAIT | Phase.RETRY_DUE:
             return CeleryState.RETRY
@@ -122,7 +131,7 @@ def status(phase: Phase) -> Status:
     match phase:
         case Phase.WAITING | Phase.LOST:
             return Status.QUEUED
-        case Phase.RUNNING | Phase.CANCELLING:
+        case Phase.RUNNING | Phase.CANCELLING | Phase.AT_JOIN | Phase.JOINED:
             return Status.RUNNING
         case Phase.RETRY_WAIT | Phase.RETRY_DUE:
             return Status.RETRYING

@@ -24,7 +24,7 @@ class ProgressView(msgspec.Struct, frozen=True, kw_only=True):
 
     `completed_symbols` are those done within the current step, in the order submitted; `fraction` (0..1) counts a
     step in part while its symbols are done in part. The pair of `completed_steps` and the number of completed
-    symbols never goes backwards.
+    symbols never goes backwards, unless a restart tries again what had failed.
     """
 
     current_step: str | None
@@ -51,7 +51,8 @@ class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
 class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     """A task as `GET /api/tasks/{task_id}` answers it, but for what depends on the time of asking.
 
-    `late_orders` takes the place of the result's orders, which are older.
+    `late_orders` takes the place of the result's orders, which are older. `version` counts the events of the run
+    and its branches: of two views of a run the greater one is the newer.
     """
 
     task_id: str
@@ -152,7 +153,7 @@ def task_view(execution: WorkflowExecution) -> TaskView:
         error=_error(execution),
         attempts=execution.attempts,
         max_retries=submitted.max_retries,
-        next_retry_at=execution.next_retry_at,
+        next_retry_at=_next_retry_at(execution),
         preemptions=execution.preemptions,
         preempted_by=execution.preempted_by,
         preempted_at=execution.preempted_at,
@@ -164,7 +165,7 @@ def task_view(execution: WorkflowExecution) -> TaskView:
         schedule_id=submitted.schedule_id,
         parent_task_id=submitted.parent_task_id,
         trace_id=trace_id(submitted.trace),
-        version=execution.version,
+        version=execution.events,
     )
 
 
@@ -175,7 +176,7 @@ def trace_id(traceparent: str | None) -> str | None:
 
 def step_views(execution: WorkflowExecution) -> Iterator[StepView]:
     """Yield a row for each step and symbol of the plan, whether it has run or not."""
-    running = execution.next_position() if execution.phase in (Phase.RUNNING, Phase.CANCELLING) else None
+    running = execution.next_position() if execution.phase.at_work and not execution.in_stage else None
     for index, key in enumerate(execution.positions()):
         record = execution.steps.get(key) or StepRecord(step=key[0], symbol=key[1], state=StepState.PENDING)
         yield _step_view(execution, index, record, is_running=key == running)
@@ -183,11 +184,14 @@ def step_views(execution: WorkflowExecution) -> Iterator[StepView]:
 
 def _step_view(execution: WorkflowExecution, index: int, record: StepRecord, *, is_running: bool) -> StepView:
     state, started_at, worker = record.state, record.started_at, record.worker
+    branch = execution.members.get((record.step, record.symbol))
     if (record.step, record.symbol) in execution.left_out:
         state = StepState.SKIPPED
     elif is_running:
         state, started_at, worker = StepState.RUNNING, _running_since(execution), execution.worker
-    elif execution.phase is Phase.CANCELLED and not record.settled:
+    elif branch is not None and branch.at_work:
+        state, started_at, worker = StepState.RUNNING, branch.attempt_started_at, branch.worker
+    elif not record.settled and (execution.phase is Phase.CANCELLED or (branch and execution.phase is Phase.FAILED)):
         state = StepState.CANCELLED
     return StepView(
         index=index,
@@ -202,6 +206,12 @@ def _step_view(execution: WorkflowExecution, index: int, record: StepRecord, *, 
         output=record.output,
         error=_step_error(record),
     )
+
+
+def _next_retry_at(execution: WorkflowExecution) -> datetime | None:
+    """Return when the run, or the first of its branches that waits for a retry, goes on."""
+    waiting = (branch.next_retry_at for branch in execution.stage()) if execution.phase is Phase.AT_JOIN else ()
+    return min((at for at in waiting if at is not None), default=execution.next_retry_at)
 
 
 def _running_since(execution: WorkflowExecution) -> datetime | None:

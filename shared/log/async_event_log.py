@@ -1,7 +1,6 @@
 """The event log for asyncio code: the same rows, the same order, no thread in between."""
 
 from collections.abc import Sequence
-from itertools import groupby
 from types import TracebackType
 from typing import Any, Self, cast
 from uuid import UUID
@@ -14,17 +13,14 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from shared.domain.errors import Unavailable, VersionConflict
 from shared.domain.events import EVENTS, Event
 from shared.domain.execution import WorkflowExecution, fold
-from shared.log.event_log import Recorded, task_not_found
+from shared.domain.execution_events import StageOpened
 from shared.log.mapper import MsgspecMapper
-from shared.log.recorder import APPEND, EVENTS_TABLE, FIND, READ, SCHEMA, append_parameters
+from shared.log.recorder import EVENTS_TABLE, FIND, NO_LIMIT, READ, SCHEMA, STREAMS, Guard, append_statement
+from shared.log.runs import Recorded, branch_streams, folded, guard_of, in_order, run_of
 
-STREAM = (
+STAGES = (
     f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
-    "WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version LIMIT %s"
-)
-STREAMS = (
-    f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
-    "WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version"
+    "WHERE originator_id = %s AND topic = %s"
 )
 TOUCHED = (
     f"SELECT DISTINCT originator_id FROM {SCHEMA}.{EVENTS_TABLE} WHERE notification_id > %s AND notification_id <= %s"
@@ -38,8 +34,6 @@ NEWEST = (
     "WHERE notification_id <= %s AND topic = ANY(%s) ORDER BY notification_id DESC LIMIT 1"
 )
 HEAD = f"SELECT coalesce(max(notification_id), 0) FROM {SCHEMA}.{EVENTS_TABLE}"
-
-ALL_OF_IT = 1_000_000_000
 
 NO_ANSWER = "The event log does not answer. Try again in a moment, with the same Idempotency-Key if you sent one."
 
@@ -74,31 +68,37 @@ class AsyncEventLog:
     ) -> None:
         await self._pool.close()
 
-    async def append(self, events: Sequence[Event]) -> list[int]:
+    async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> list[int]:
         """Append all or none and return their positions.
 
-        Raises VersionConflict when a version is taken, and Unavailable when it cannot be known whether the rows
-        were stored: sending the same again, under the same ids, is safe.
+        Raises VersionConflict when a version is taken or the stream of the `guard` has moved on, and Unavailable when
+        it cannot be known whether the rows were stored: sending the same again, under the same ids, is safe.
         """
         stored = [self._mapper.to_stored_event(event) for event in events]
         try:
-            return await self._append(stored)
+            return await self._append(stored, guard)
         except psycopg.errors.UniqueViolation as error:
             raise VersionConflict(events[0].originator_id) from error
         except ConnectionLost:
-            return await self._find_own(stored) or await self._append_again(stored)
+            return await self._find_own(stored) or await self._append_again(stored, guard)
 
-    async def _append_again(self, stored: Sequence[StoredEvent]) -> list[int]:
+    async def save_execution(self, execution: WorkflowExecution) -> list[int]:
+        """Append what commands of the execution and its branches have decided; raises what `append` raises."""
+        events = execution.collect_events()
+        return await self.append(events, guard=guard_of(execution, events)) if events else []
+
+    async def _append_again(self, stored: Sequence[StoredEvent], guard: Guard | None) -> list[int]:
         try:
-            return await self._append(stored)
+            return await self._append(stored, guard)
         except psycopg.errors.UniqueViolation as error:
             positions = await self._find_own(stored)
             if positions is None:
                 raise VersionConflict(cast(UUID, stored[0].originator_id)) from error
             return positions
 
-    async def _append(self, stored: Sequence[StoredEvent]) -> list[int]:
-        rows = await self._fetch(APPEND, append_parameters(stored), binary=True)
+    async def _append(self, stored: Sequence[StoredEvent], guard: Guard | None) -> list[int]:
+        statement, parameters = append_statement(stored, guard)
+        rows = await self._fetch(statement, parameters, binary=True)
         return [row[0] for row in rows]
 
     async def _find_own(self, stored: Sequence[StoredEvent]) -> list[int] | None:
@@ -112,26 +112,33 @@ class AsyncEventLog:
         return positions
 
     async def execution(self, task_id: UUID) -> WorkflowExecution:
-        """Return the run as its stream says. Raises NotFound."""
-        execution = fold(None, (recorded.event for recorded in await self.stream(task_id)))
-        if execution is None:
-            raise task_not_found(task_id)
-        return execution
+        """Return the run as its streams say. Raises NotFound."""
+        stream = await self.streams([task_id])
+        branches = branch_streams(stream)
+        return folded(task_id, stream, await self.streams(branches) if branches else ())
 
     async def executions(self, task_ids: Sequence[UUID]) -> list[WorkflowExecution]:
-        """Return those of the runs that the log knows, read in one question; in no order."""
-        recorded = self._recorded(await self._query(STREAMS, (list(task_ids),)))
-        streams = groupby((each.event for each in recorded), key=lambda event: event.originator_id)
-        folded = (fold(None, events) for _, events in streams)
-        return [execution for execution in folded if execution is not None]
+        """Return those of the runs that the log knows, read in one question, or two with branches; in no order."""
+        streams = await self.streams(task_ids)
+        branches = branch_streams(streams)
+        events: dict[UUID, list[Event]] = {}
+        for recorded in in_order(streams, await self.streams(branches) if branches else ()):
+            events.setdefault(run_of(recorded.event), []).append(recorded.event)
+        runs = (fold(None, happened) for happened in events.values())
+        return [execution for execution in runs if execution is not None]
 
     async def touched(self, after: int, until: int) -> list[UUID]:
         """Return the streams that have events after the position `after`, up to `until`; in no order."""
         return [row[0] for row in await self._query(TOUCHED, (after, until))]
 
-    async def stream(self, originator_id: UUID, *, gt: int = 0, limit: int = ALL_OF_IT) -> list[Recorded]:
-        """Return up to `limit` events of one stream with versions greater than `gt`, oldest first."""
-        return self._recorded(await self._query(STREAM, (originator_id, gt, limit)))
+    async def history(self, task_id: UUID, *, after: int = 0, limit: int = NO_LIMIT) -> list[Recorded]:
+        """Return up to `limit` events of a run and its branches with positions greater than `after`, oldest first."""
+        stages = self._recorded(await self._query(STAGES, (task_id, StageOpened.TOPIC)))
+        return await self.streams([task_id, *branch_streams(stages)], after=after, limit=limit)
+
+    async def streams(self, originator_ids: Sequence[UUID], *, after: int = 0, limit: int = NO_LIMIT) -> list[Recorded]:
+        """Return up to `limit` events of some streams with positions greater than `after`, in the order of the log."""
+        return self._recorded(await self._query(STREAMS, (list(originator_ids), after, NO_LIMIT, limit)))
 
     async def latest(self, originator_id: UUID) -> Recorded | None:
         """Return the newest event of one stream, or None when it has none."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from eventsourcing.application import Application
@@ -10,24 +10,19 @@ from eventsourcing.persistence import IntegrityError
 from eventsourcing.utils import register_topic
 from psycopg.conninfo import conninfo_to_dict
 
-from shared.domain.errors import NotFound, VersionConflict
+from shared.domain.branch import ENDS, branch_id
+from shared.domain.errors import VersionConflict
 from shared.domain.events import EVENTS, Event
-from shared.domain.execution import WorkflowExecution, fold
+from shared.domain.execution import WorkflowExecution
 from shared.log.clock import NOW
 from shared.log.mapper import MsgspecMapper
-from shared.log.recorder import SCHEMA, OneTripRecorder
+from shared.log.recorder import NO_LIMIT, SCHEMA, Guard, OneTripRecorder
+from shared.log.runs import Recorded, branch_streams, folded, guard_of
 
 MAPPER_TOPIC = "log.mapper"
 RECORDER_TOPIC = "log.recorder"
 register_topic(MAPPER_TOPIC, MsgspecMapper)
 register_topic(RECORDER_TOPIC, OneTripRecorder)
-
-
-class Recorded(NamedTuple):
-    """An event and its position, the number that orders all events of the log."""
-
-    position: int
-    event: Event
 
 
 class EventLog(Application[UUID]):
@@ -41,31 +36,55 @@ class EventLog(Application[UUID]):
     def __init__(self, database_url: str, *, pool_size: int = 1) -> None:
         super().__init__(environment(database_url, pool_size=pool_size))
 
-    def append(self, events: Sequence[Event]) -> list[int]:
+    @property
+    def _own_recorder(self) -> OneTripRecorder:
+        return self.recorder  # type: ignore[return-value]
+
+    def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> list[int]:
         """Append all or none and return their positions.
 
-        Raises VersionConflict when another append took one of the versions first.
+        Raises VersionConflict when another append took one of the versions first, or when the stream of the `guard`
+        has moved on from its version.
         """
         try:
-            recordings = self.events.put(events)
+            recordings = self.events.put(events, guard=guard)
         except IntegrityError as error:
             raise VersionConflict(events[0].originator_id) from error
         return [recording.notification.id for recording in recordings]
 
     def save_execution(self, execution: WorkflowExecution) -> list[int]:
-        """Append what the execution's commands have decided; raises VersionConflict, and then it is spent."""
-        return self.append(execution.collect_events())
+        """Append what commands of the execution and its branches have decided.
 
-    def execution(self, task_id: UUID, *, version: int | None = None) -> WorkflowExecution:
-        """Return the run as its stream says, up to `version` if given. Raises NotFound."""
-        execution = fold(None, self.stream(task_id, lte=version))
-        if execution is None:
-            raise task_not_found(task_id)
-        return execution
+        Raises VersionConflict, and then the execution is spent.
+        """
+        events = execution.collect_events()
+        return self.append(events, guard=guard_of(execution, events))
 
-    def refresh(self, execution: WorkflowExecution) -> None:
-        """Take in what others have appended since `execution` was read."""
-        fold(execution, self.stream(execution.id, gt=execution.version))
+    def execution(self, task_id: UUID, *, until: int | None = None) -> WorkflowExecution:
+        """Return the run as its streams say, up to the position `until` if given. Raises NotFound."""
+        stream = self.streams([task_id], until=until)
+        branches = branch_streams(stream)
+        return folded(task_id, stream, self.streams(branches, until=until) if branches else ())
+
+    def member(self, task_id: UUID, *, opening: int, step: str, symbol: str | None) -> WorkflowExecution:
+        """Return the run as one member of a stage needs it: of its branches only this one and what feeds it.
+
+        A stage of many members would otherwise be read as often as it has members. Raises NotFound.
+        """
+        stream = self.streams([task_id])
+        run = folded(task_id, stream)
+        wanted = [branch_id(task_id, opening, step, symbol)]
+        wanted += [branch.id for branch in run.branches_into(step, symbol)]
+        return folded(task_id, stream, self.streams(wanted))
+
+    def streams(self, originator_ids: Sequence[UUID], *, until: int | None = None) -> list[Recorded]:
+        """Return the events of some streams in the order of the log."""
+        found = self._own_recorder.select_streams(originator_ids, until=NO_LIMIT if until is None else until)
+        return [Recorded(position, self.mapper.to_domain_event(stored)) for position, stored in found]  # type: ignore[arg-type]
+
+    def have_all_ended(self, branches: Sequence[UUID]) -> bool:
+        """Tell whether each of these branches has ended; they are looked at in order, up to the first that has not."""
+        return not self._own_recorder.has_stream_without(branches, topics=ENDS)
 
     def stream(self, originator_id: UUID, *, gt: int | None = None, lte: int | None = None) -> list[Event]:
         """Return the events of one stream, oldest first."""
@@ -92,17 +111,11 @@ class EventLog(Application[UUID]):
 
     def now(self) -> datetime:
         """Return the database's time."""
-        recorder: OneTripRecorder = self.recorder  # type: ignore[assignment]
-        with recorder.datastore.get_connection() as connection:
+        with self._own_recorder.datastore.get_connection() as connection:
             row = connection.execute(NOW).fetchone()
         assert row is not None
         moment: datetime = row["clock_timestamp"]
         return moment.astimezone(UTC)
-
-
-def task_not_found(task_id: UUID | str) -> NotFound:
-    """Return the error for a task that the log does not know."""
-    return NotFound("task", f"There is no task {task_id}; check the id, or list tasks with GET /api/tasks.")
 
 
 def environment(database_url: str, *, pool_size: int) -> dict[str, str]:

@@ -13,8 +13,9 @@ import structlog
 from eventsourcing.persistence import StoredEvent
 from psycopg.rows import TupleRow
 
-from shared.log.event_log import EventLog, Recorded
+from shared.log.event_log import EventLog
 from shared.log.recorder import CHANNEL, EVENTS_TABLE, SCHEMA
+from shared.log.runs import Recorded
 
 BATCH = 500
 FOLLOW = (

@@ -6,7 +6,7 @@ from functools import lru_cache
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from shared.log.event_log import Recorded
+from shared.log.runs import Recorded
 
 ASYNCHRONOUS_COMMIT = "-c synchronous_commit=off"
 """A libpq option for the connections that followers write with. Should PostgreSQL lose their last commits in a crash,

@@ -1,7 +1,7 @@
 """Appending in one round trip, in an order that followers may trust."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, InterfaceError, OperationalError, StoredEvent
@@ -18,6 +18,11 @@ APPEND = f"SELECT {SCHEMA}.append_events(%s::uuid[], %s::bigint[], %s::text[], %
 order of positions is the order of commits: without it, followers pass over gaps that are filled later
 (docs/rules.md, "Order": 47 to 78 of 11,000 events never arrived)."""
 
+APPEND_GUARDED = (
+    f"SELECT {SCHEMA}.append_guarded_events(%s::uuid[], %s::bigint[], %s::text[], %s::bytea[], %s::uuid, %s::bigint)"
+)
+"""The same, as long as another stream has not moved on from a version (migration 0009)."""
+
 FIND = (
     f"SELECT notification_id, state FROM {SCHEMA}.{EVENTS_TABLE} WHERE originator_id = %s AND originator_version = %s"
 )
@@ -26,6 +31,35 @@ READ = (
     f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
     "WHERE notification_id > %s AND topic = ANY(%s) ORDER BY notification_id LIMIT %s"
 )
+
+
+STREAMS = (
+    f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
+    "WHERE originator_id = ANY(%s) AND notification_id > %s AND notification_id <= %s "
+    "ORDER BY notification_id LIMIT %s"
+)
+"""Events of some streams, in the order of the log."""
+
+UNENDED = (
+    "SELECT id FROM unnest(%s::uuid[]) WITH ORDINALITY AS wanted (id, place) WHERE NOT EXISTS ("
+    f"SELECT FROM {SCHEMA}.{EVENTS_TABLE} WHERE originator_id = id AND topic = ANY(%s)) LIMIT 1"
+)
+"""One of some streams that has no event of an ending topic yet. It looks at them in order, and stops at the first."""
+
+NO_LIMIT = 1 << 62
+
+
+class Guard(NamedTuple):
+    """A stream, and the version beyond which it must not have moved when something is appended."""
+
+    originator_id: UUID
+    version: int
+
+
+def append_statement(stored_events: Sequence[StoredEvent], guard: Guard | None) -> tuple[str, tuple[Any, ...]]:
+    """Return what appends `stored_events`, and its parameters."""
+    columns = append_parameters(stored_events)
+    return (APPEND, columns) if guard is None else (APPEND_GUARDED, (*columns, *guard))
 
 
 def append_parameters(
@@ -46,8 +80,12 @@ class OneTripRecorder(PostgresApplicationRecorder):
     def __init__(self, datastore: PostgresDatastore, *, events_table_name: str = EVENTS_TABLE) -> None:
         super().__init__(datastore, events_table_name=events_table_name)
 
-    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], *, guard: Guard | None = None, **kwargs: Any
+    ) -> Sequence[int]:
         """Append all or none and return their positions; raises IntegrityError when a version is taken.
+
+        With a `guard` also when that stream has moved on.
 
         After a lost acknowledgement the retry finds its own rows: they bear the same append id, so they are
         equal to the byte, and the append has succeeded.
@@ -55,7 +93,7 @@ class OneTripRecorder(PostgresApplicationRecorder):
         if not stored_events:
             return []
         try:
-            positions: Sequence[int] = self._append(stored_events)
+            positions: Sequence[int] = self._append(stored_events, guard)
             return positions
         except IntegrityError:
             own = self._find_own(stored_events)
@@ -64,10 +102,34 @@ class OneTripRecorder(PostgresApplicationRecorder):
             return own
 
     @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
-    def _append(self, stored_events: Sequence[StoredEvent]) -> list[int]:
+    def _append(self, stored_events: Sequence[StoredEvent], guard: Guard | None) -> list[int]:
+        statement, parameters = append_statement(stored_events, guard)
         with self.datastore.get_connection() as connection:
-            rows = connection.execute(APPEND, append_parameters(stored_events), prepare=True, binary=True)
-            return [row["append_events"] for row in rows.fetchall()]
+            rows = connection.execute(statement, parameters, prepare=True, binary=True)
+            return [position for row in rows.fetchall() for position in row.values()]
+
+    @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
+    def select_streams(self, originator_ids: Sequence[UUID], *, until: int) -> list[tuple[int, StoredEvent]]:
+        """Return the events of some streams up to a position, each with its own, in the order of the log."""
+        with self.datastore.get_connection() as connection:
+            rows = connection.execute(
+                STREAMS, (list(originator_ids), 0, until, NO_LIMIT), prepare=True, binary=True
+            ).fetchall()
+        return [
+            (
+                row["notification_id"],
+                StoredEvent(row["originator_id"], row["originator_version"], row["topic"], row["state"]),
+            )
+            for row in rows
+        ]
+
+    @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
+    def has_stream_without(self, originator_ids: Sequence[UUID], *, topics: Sequence[str]) -> bool:
+        """Tell whether one of some streams has no event of these topics; they are looked at in order."""
+        with self.datastore.get_connection() as connection:
+            return (
+                connection.execute(UNENDED, (list(originator_ids), list(topics)), prepare=True).fetchone() is not None
+            )
 
     def _find_own(self, stored_events: Sequence[StoredEvent]) -> list[int] | None:
         positions = []

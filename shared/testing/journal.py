@@ -1,6 +1,6 @@
 """The record of a run in memory: the engine's journal in tests."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from shared.objects.store import ObjectStore
 from shared.testing.outcome import Retry, StepFailure
 from shared.workflow.codec import decode_output, encode_output
 from shared.workflow.context import Position
-from shared.workflow.engine import Stopped
+from shared.workflow.engine import Member, Stopped
 from shared.workflow.steps import Step
 from shared.workflow.workflow import Workflow
 
@@ -68,6 +68,9 @@ class MemoryJournal:
         else:
             self.error = StepFailure(step=step.name, symbol=symbol, failure=failure)
         raise Stopped
+
+    def fork(self, members: Sequence[Member]) -> None:
+        """Let them run here: in a test what would run side by side runs one after the other."""
 
     def values(self, steps: Iterable[Step]) -> dict[str, Any]:
         """Return the outputs of `steps` as far as there are any, by step, and by symbol where a step runs for each."""

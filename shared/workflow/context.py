@@ -92,6 +92,7 @@ class Context(Generic[Parameters]):
         attempt: int,
         collaborators: Collaborators,
         position: Position | None = None,
+        side_by_side: bool = False,
     ) -> None:
         self.task_id = task_id
         self.symbols = symbols
@@ -99,9 +100,13 @@ class Context(Generic[Parameters]):
         self.attempt = attempt
         self._collaborators = collaborators
         self._position = position
+        self._side_by_side = side_by_side
 
-    def at(self, position: Position) -> "Context[Parameters]":
-        """Return the context of one position, with the same collaborators; the engine makes one for each call."""
+    def at(self, position: Position, *, side_by_side: bool = False) -> "Context[Parameters]":
+        """Return the context of one position, with the same collaborators; the engine makes one for each call.
+
+        What runs `side_by_side` has no broker, even where it happens to run alone.
+        """
         return Context(
             task_id=self.task_id,
             symbols=self.symbols,
@@ -109,6 +114,7 @@ class Context(Generic[Parameters]):
             attempt=self.attempt,
             collaborators=self._collaborators,
             position=position,
+            side_by_side=side_by_side,
         )
 
     @property
@@ -128,7 +134,15 @@ class Context(Generic[Parameters]):
 
     @cached_property
     def broker(self) -> Placer:
-        """Return the way to place orders; client order ids count from the start of each step and symbol."""
+        """Return the way to place orders; client order ids count from the start of each step and symbol.
+
+        Raises PermanentError in a step that runs side by side with others.
+        """
+        if self._side_by_side:
+            raise PermanentError(
+                f"Step {self._here().step!r} runs side by side with others, and orders are placed one after the other. "
+                'Let it return decisions, and place them in a later step with effect="orders".'
+            )
         return self._collaborators.broker(self._here())
 
     @cached_property

@@ -2,7 +2,8 @@
 
 Steps run as declared, and the symbols of an `each="symbol"` step in the order in which they were submitted. Nothing is
 kept here: a journal says what is done, gives the outputs back, and records what happens, so that a run goes on from any
-state of it.
+state of it. What is to run side by side (a stage of `shared.workflow.stages`) is given to the journal, which has each
+member run as a task of its own (`run_member`), or lets the loop go on to run them here.
 
 Three rules follow from collected failures (`on_error="collect"`):
 
@@ -13,15 +14,16 @@ Three rules follow from collected failures (`on_error="collect"`):
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from shared.domain.catalogue import OnError, StepScope
+from shared.domain.catalogue import OnError, StepKind, StepScope
 from shared.domain.failures import Failure
 from shared.workflow.classification import classify
 from shared.workflow.codec import OutputNotStored, OutputRefused
 from shared.workflow.context import Context, Position
 from shared.workflow.errors import PermanentError
 from shared.workflow.shapes import name_of
+from shared.workflow.stages import stages
 from shared.workflow.steps import Step
 from shared.workflow.workflow import Workflow
 
@@ -39,6 +41,13 @@ class InputRefused(PermanentError):
 
 class WrongReturn(PermanentError):
     """A step returned something else than its return type says."""
+
+
+class Member(NamedTuple):
+    """One position of a stage: a step, and a symbol where it runs for each."""
+
+    step: Step
+    symbol: str | None
 
 
 class Journal(Protocol):
@@ -85,6 +94,14 @@ class Journal(Protocol):
         """
         ...
 
+    def fork(self, members: Sequence[Member]) -> None:
+        """Have the members of a stage, which are not done yet, run side by side.
+
+        Raises Stopped when they run elsewhere: the engine is called again when all have ended. It returns when they
+        are to run here, one after the other.
+        """
+        ...
+
 
 def run_steps(workflow: Workflow, symbols: Sequence[str], context: Context[Any], journal: Journal) -> None:
     """Run what `journal` does not call done, and return when all of it is.
@@ -96,37 +113,69 @@ def run_steps(workflow: Workflow, symbols: Sequence[str], context: Context[Any],
     _Run(workflow, symbols, context, journal).go()
 
 
+def run_member(
+    workflow: Workflow,
+    symbols: Sequence[str],
+    context: Context[Any],
+    journal: Journal,
+    step_name: str,
+    symbol: str | None,
+) -> None:
+    """Run one member of a stage, in a task of its own; `journal` knows all earlier steps to be done.
+
+    `symbols` are all of the run's. Nothing happens if the member is done; what passes through is as in `run_steps`.
+    """
+    if not journal.is_done(step_name, symbol):
+        _Run(workflow, symbols, context, journal).member(step_name, symbol)
+
+
 class _Run:
-    """One pass over a workflow; `absent` holds, for each step that runs for each symbol, those without an output."""
+    """One pass over a workflow. `absent` holds, for earlier steps that run for each symbol, those without an output."""
 
     def __init__(self, workflow: Workflow, symbols: Sequence[str], context: Context[Any], journal: Journal) -> None:
         self._steps = {step.name: step for step in workflow.steps}
         self._symbols = tuple(symbols)
         self._context = context
         self._journal = journal
-        self._absent: dict[str, set[str]] = {}
+        self._absent: dict[str, frozenset[str]] = {}
 
     def go(self) -> None:
-        """Run the steps in their order."""
+        """Run the stages in their order."""
         final = next(reversed(self._steps), None)
-        for step in self._steps.values():
-            if step.each is StepScope.SYMBOL:
-                self._for_each(step, final=step.name == final)
-            elif not self._journal.is_done(step.name, None):
-                self._perform(step, None, last=step.name == final)
+        for stage in stages(tuple(self._steps.values())):
+            pending = [Member(step, symbol) for step in stage for symbol in self._pending(step)]
+            if pending and stage[0].kind is StepKind.PARALLEL:
+                self._journal.fork(pending)
+            for number, (step, symbol) in enumerate(pending, start=1):
+                self._perform(step, symbol, last=step.name == final and number == len(pending))
+            for step in stage:
+                self._require_symbols(step)
 
-    def _for_each(self, step: Step, *, final: bool) -> None:
-        able = [symbol for symbol in self._symbols if not self._left_out(step, symbol)]
-        pending = [symbol for symbol in able if not self._journal.is_done(step.name, symbol)]
-        for symbol in pending:
-            self._perform(step, symbol, last=final and symbol == pending[-1])
-        present = {symbol for symbol in able if not self._journal.has_failed(step.name, symbol)}
-        self._absent[step.name] = set(self._symbols) - present
-        if self._symbols and not present:
-            self._end(step, None, _none_left(step, able))
+    def member(self, name: str, symbol: str | None) -> None:
+        """Run one position."""
+        self._perform(self._steps[name], symbol, last=False)
 
-    def _left_out(self, step: Step, symbol: str) -> bool:
-        return any(symbol in self._absent.get(name, ()) for name in step.inputs)
+    def _pending(self, step: Step) -> list[str | None]:
+        symbols = self._able(step) if step.each is StepScope.SYMBOL else [None]
+        return [symbol for symbol in symbols if not self._journal.is_done(step.name, symbol)]
+
+    def _able(self, step: Step) -> Sequence[str]:
+        """Return the symbols that have all inputs of the step."""
+        left_out = frozenset[str]().union(*(self._absent_in(self._steps[name]) for name in step.inputs))
+        return [symbol for symbol in self._symbols if symbol not in left_out]
+
+    def _absent_in(self, step: Step) -> frozenset[str]:
+        """Return the symbols of which a step has no output; every position of the step is done."""
+        if step.each is StepScope.RUN:
+            return frozenset()
+        if step.name not in self._absent:
+            present = {symbol for symbol in self._able(step) if not self._journal.has_failed(step.name, symbol)}
+            self._absent[step.name] = frozenset(self._symbols) - present
+        return self._absent[step.name]
+
+    def _require_symbols(self, step: Step) -> None:
+        if self._symbols and len(self._absent_in(step)) == len(set(self._symbols)):
+            self._end(step, None, _none_left(step, self._able(step)))
 
     def _perform(self, step: Step, symbol: str | None, *, last: bool) -> None:
         self._journal.begin(step, symbol)
@@ -146,7 +195,8 @@ class _Run:
 
     def _call(self, step: Step, symbol: str | None) -> Any:
         inputs = {name: self._input(step, name, symbol) for name in step.inputs}
-        context = self._context.at(Position(step.name, symbol))
+        side_by_side = step.kind is StepKind.PARALLEL
+        context = self._context.at(Position(step.name, symbol), side_by_side=side_by_side)
         value = self._journal.call(step, symbol, lambda: step.call(context, symbol, inputs))
         try:
             return step.output_shape().check(value)
@@ -173,7 +223,8 @@ class _Run:
             return self._journal.value(source.name, None)
         if symbol is not None:
             return self._journal.value(source.name, symbol)
-        present = (each for each in self._symbols if each not in self._absent[source.name])
+        absent = self._absent_in(source)
+        present = (each for each in self._symbols if each not in absent)
         return {each: self._journal.value(source.name, each) for each in present}
 
     def _end(self, step: Step, symbol: str | None, failure: Failure) -> None:

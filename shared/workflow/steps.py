@@ -2,12 +2,12 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, get_type_hints
 
-from shared.domain.catalogue import OnError, StepDescription, StepEffect, StepScope
+from shared.domain.catalogue import OnError, StepDescription, StepEffect, StepKind, StepScope
 from shared.workflow.shapes import Shape, ShapeError, shape_of
 
 CONTEXT = "ctx"
@@ -24,12 +24,18 @@ class Step:
     """One unit of a workflow; `inputs` are the earlier steps whose outputs its parameters are named after.
 
     `max_retries` None means the workflow's (or the run's) own number, and `first_retry_delay` None the workflow's.
-    `timeout` is for one call, None for no limit but the run's.
+    `timeout` is for one call, None for no limit but the run's. The symbols of a `parallel` step run side by side, and
+    so do the steps of one `group`: at most `max_parallel` of them in one run (None for the dispatcher's default), and
+    for each key of `limits` at most so many over all runs.
     """
 
     name: str
     function: Callable[..., Any]
     each: StepScope = StepScope.RUN
+    parallel: bool = False
+    group: str | None = None
+    max_parallel: int | None = None
+    limits: Mapping[str, int] = field(default_factory=dict, hash=False)
     on_error: OnError = OnError.FAIL
     effect: StepEffect = StepEffect.NONE
     preemptible: bool = True
@@ -38,11 +44,20 @@ class Step:
     timeout: timedelta | None = None
     inputs: tuple[str, ...] = ()
 
+    @property
+    def kind(self) -> StepKind:
+        """Return whether the step runs as tasks of its own, beside others, or in its run's task."""
+        return StepKind.PARALLEL if self.parallel or self.group is not None else StepKind.SEQUENTIAL
+
     def describe(self) -> StepDescription:
         """Return the step without its code."""
         return StepDescription(
             name=self.name,
             each=self.each,
+            kind=self.kind,
+            group=self.group,
+            max_parallel=self.max_parallel,
+            limits=dict(self.limits),
             inputs=self.inputs,
             on_error=self.on_error,
             effect=self.effect,
@@ -150,8 +165,7 @@ def _with_inputs(step: Step, earlier: Sequence[str]) -> Step:
                 f"Name the parameter after an earlier step, move {name!r} above {step.name!r}, or take a setting "
                 "from ctx.parameters."
             )
-    values = {field: getattr(step, field) for field in step.__dataclass_fields__}
-    return Step(**(values | {"inputs": inputs}))
+    return replace(step, inputs=inputs)
 
 
 def _check_parameters(step: Step, parameters: Mapping[str, inspect.Parameter]) -> None:

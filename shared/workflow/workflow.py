@@ -12,15 +12,14 @@ from pydantic import BaseModel
 from shared.domain.catalogue import OnError, StepEffect, StepScope, StrategyDescription
 from shared.domain.failures import FIRST_RETRY_DELAY
 from shared.workflow import parameters as parameter_models
+from shared.workflow.options import choice, may_be_preempted, refuse_unknown
 from shared.workflow.outlines import essence
+from shared.workflow.stages import check_limits, check_stage
 from shared.workflow.steps import DeclarationError, Step, declare
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,98}[a-z0-9])?")
-
-_LATER = {"parallel", "group"}
-"""Options of the contract that this version does not have yet."""
 
 
 class Workflow:
@@ -30,7 +29,9 @@ class Workflow:
     is a run's whole time at work, `max_retries` the retries of each step and symbol, after `first_retry_delay`
     and twice as long each time, less a random share of up to `retry_jitter` (0..1), so that many runs do not come back
     at once. `retired` keeps an old definition in the code beside the new one (or alone): it takes no new runs, and the
-    unfinished ones that are pinned to its `definition_hash` go on with it. Raises DeclarationError for what cannot be.
+    unfinished ones that are pinned to its `definition_hash` go on with it. For each key of `limits` at most so many
+    of its tasks and others' under the same key are at work at once: of runs, and of what these run side by side.
+    Raises DeclarationError for what cannot be.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Workflow:
         first_retry_delay: timedelta = FIRST_RETRY_DELAY,
         retry_jitter: float = 0.0,
         retired: bool = False,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
         self.name = name
         self.title = title
@@ -55,6 +57,7 @@ class Workflow:
         self.first_retry_delay = first_retry_delay
         self.retry_jitter = retry_jitter
         self.retired = retired
+        self.limits = {} if limits is None else limits
         self._steps: tuple[Step, ...] = ()
         self._definition_hash: str | None = None
         self._check_declaration()
@@ -78,6 +81,10 @@ class Workflow:
         /,
         *,
         each: Literal["run", "symbol"] = "run",
+        parallel: bool = False,
+        group: str | None = None,
+        max_parallel: int | None = None,
+        limits: Mapping[str, int] | None = None,
         on_error: Literal["fail", "collect"] = "fail",
         effect: Literal["orders"] | None = None,
         preemptible: bool | None = None,
@@ -92,31 +99,44 @@ class Workflow:
         /,
         *,
         each: str = "run",
+        parallel: bool = False,
+        group: str | None = None,
+        max_parallel: int | None = None,
+        limits: Mapping[str, int] | None = None,
         on_error: str = "fail",
         effect: str | None = None,
         preemptible: bool | None = None,
         max_retries: int | None = None,
         first_retry_delay: timedelta | None = None,
         timeout: timedelta | None = None,
-        **later: Any,
+        **unknown: Any,
     ) -> Any:
         """Declare a step; the function itself stays as it is, to be called in tests.
 
-        `each="symbol"` runs it for one symbol after the other. `on_error="collect"` (with `each="symbol"` only) keeps a
-        symbol's error and goes on with the others. `effect="orders"` marks the steps that trade; they are never
-        preempted, and a step with `preemptible=False` is not either. `timeout` is for one call of the function: after
-        it the step fails, and is tried again. Raises DeclarationError with a sentence that names the step and the fix.
+        `each="symbol"` runs it for one symbol after the other, and with `parallel=True` for all of them side by side,
+        each as a task of its own. Neighbouring steps of one `group`, which run once a run, run side by side as well.
+        At most `max_parallel` of these tasks are at work at once in one run, and for each key of `limits` at most so
+        many over all runs. The next step starts when all of them have ended.
+
+        `on_error="collect"` (with `each="symbol"` only) keeps a symbol's error and goes on with the others.
+        `effect="orders"` marks the steps that trade; they are never preempted, nor run side by side, and a step with
+        `preemptible=False` is not preempted either. `timeout` is for one call of the function: after it the step fails,
+        and is tried again. Raises DeclarationError with a sentence that names the step and the fix.
         """
 
         def declared(function: Any) -> Any:
             where = f"Step {getattr(function, '__name__', function)!r}"
-            _refuse_later(where, later)
+            refuse_unknown(where, unknown)
             return self._declare(
                 function,
-                each=_member(where, StepScope, "each", each),
-                on_error=_member(where, OnError, "on_error", on_error),
-                effect=_member(where, StepEffect, "effect", effect or StepEffect.NONE),
-                preemptible=_preemptible(where, effect, preemptible),
+                each=choice(where, StepScope, "each", each),
+                parallel=parallel,
+                group=group,
+                max_parallel=max_parallel,
+                limits={} if limits is None else limits,
+                on_error=choice(where, OnError, "on_error", on_error),
+                effect=choice(where, StepEffect, "effect", effect or StepEffect.NONE),
+                preemptible=may_be_preempted(where, effect, preemptible),
                 max_retries=max_retries,
                 first_retry_delay=first_retry_delay,
                 timeout=timeout,
@@ -152,6 +172,7 @@ class Workflow:
             timeout_seconds=self.timeout.total_seconds(),
             retry_delay_seconds=self.first_retry_delay.total_seconds(),
             retry_jitter=float(self.retry_jitter),
+            limits=dict(self.limits),
         )
 
     @property
@@ -167,8 +188,10 @@ class Workflow:
           parameter that is added counts as well, though it has a default.
 
         All else may change under a run: the code of steps and of validators, titles and descriptions, the types of a
-        step's inputs, `preemptible`. Retries, their delay and the timeout are pinned to each run apart, and so is
-        `max_retries` of a step. `retired` is not a part of it, so that an old definition keeps its hash.
+        step's inputs, `preemptible`. Which steps run side by side, and how many at once, may change too (`parallel`,
+        `group`, `max_parallel`, `limits`): the same steps and symbols are done, and they take and return the same.
+        Retries, their delay and the timeout are pinned to each run apart, and so is `max_retries` of a step. `retired`
+        is not a part of it, so that an old definition keeps its hash.
         """
         if self._definition_hash is None:
             self._definition_hash = self._hash()
@@ -195,7 +218,9 @@ class Workflow:
             raise DeclarationError(
                 f"Workflow {self.name!r}: @workflow.step takes a function, not {function!r}; options go by keyword."
             )
-        self._steps += (declare(function, self._steps, **options),)
+        step = declare(function, self._steps, **options)
+        check_stage(step, self._steps)
+        self._steps += (step,)
         self._definition_hash = None
         return function
 
@@ -218,33 +243,4 @@ class Workflow:
             raise DeclarationError(f"{where}: max_retries= is 0 or more, not {self.max_retries}.")
         if not 0 <= self.retry_jitter <= 1:
             raise DeclarationError(f"{where}: retry_jitter= is a share from 0 to 1, not {self.retry_jitter!r}.")
-
-
-def _refuse_later(where: str, options: dict[str, Any]) -> None:
-    for name in options:
-        if name in _LATER:
-            raise DeclarationError(
-                f"{where}: {name}= is not supported yet. Leave it out: symbols and steps then run one after the other."
-            )
-        raise DeclarationError(
-            f"{where}: there is no option {name}=. Use each, on_error, effect, preemptible, max_retries, "
-            "first_retry_delay or timeout."
-        )
-
-
-def _preemptible(where: str, effect: str | None, preemptible: bool | None) -> bool:
-    """Return whether a step may be preempted: unless its author says no, or it trades."""
-    if effect == StepEffect.ORDERS and preemptible:
-        raise DeclarationError(f'{where}: a step with effect="orders" is never preempted; leave out preemptible=.')
-    return effect != StepEffect.ORDERS and preemptible is not False
-
-
-Member = TypeVar("Member", StepEffect, StepScope, OnError)
-
-
-def _member(where: str, kind: type[Member], option: str, value: Any) -> Member:
-    try:
-        return kind(value)
-    except ValueError:
-        choices = " or ".join(f'"{member}"' for member in kind)
-        raise DeclarationError(f"{where}: {option}= is {choices}, not {value!r}.") from None
+        check_limits(where, self.limits)

@@ -23,6 +23,7 @@ from services.executor.interruption import INTERRUPT, Interrupted
 from shared.domain.errors import Refused, VersionConflict
 from shared.domain.events import Event
 from shared.domain.phases import Phase
+from shared.log.recorder import Guard
 from shared.workflow import Context, Workflow
 from tests.builders import stamp
 from tests.memory_log import MemoryEventLog
@@ -66,10 +67,10 @@ class FragileLog(MemoryEventLog):
         super().__init__()
         self.cut = 0
 
-    def append(self, events: Sequence[Event]) -> list[int]:
+    def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> list[int]:
         """Append, and count what an interrupt has hit."""
         try:
-            return super().append(events)
+            return super().append(events, guard=guard)
         except Interrupted:
             self.cut += 1
             raise

@@ -15,7 +15,8 @@ from shared.domain.events import Event
 from shared.domain.execution_events import AttemptStarted, Submitted
 from shared.domain.phases import Phase
 from shared.log.async_event_log import AsyncEventLog
-from shared.log.event_log import EventLog, Recorded
+from shared.log.event_log import EventLog
+from shared.log.runs import Recorded
 from tests.builders import complete_all, running, stamp, submitted
 
 
@@ -78,7 +79,8 @@ class Asynchronous:
 
     async def stream(self, originator_id: UUID, *, gt: int = 0) -> list[Event]:
         """The events of a stream."""
-        return [recorded.event for recorded in await self._log.stream(originator_id, gt=gt)]
+        recorded = await self._log.streams([originator_id])
+        return [each.event for each in recorded if each.event.originator_version > gt]
 
     async def phase(self, task_id: UUID) -> Phase:
         """Where a run stands."""

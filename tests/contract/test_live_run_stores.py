@@ -1,6 +1,8 @@
 """What the dispatcher needs of a store, held against the fake of its unit tests and against PostgreSQL."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -11,8 +13,9 @@ from services.executor.store import live_run_store
 from shared.domain.priority import Priority
 from shared.log.positions import AlreadyProcessed
 from shared.settings import sqlalchemy_url
-from tests.builders import NOW, TRACEPARENT, submitted
+from tests.builders import NOW, TRACEPARENT
 from tests.memory_store import MemoryStore
+from tests.unit.executor.live_runs import waiting
 
 Reopen = Callable[[], Store]
 """Opens the store anew, as after a restart."""
@@ -30,22 +33,10 @@ def reopen(request: pytest.FixtureRequest) -> Iterator[Reopen]:
     engine.dispose()
 
 
-def a_run(**changes: object) -> LiveRun:
+def a_run(**changes: Any) -> LiveRun:
     """A run that waits."""
-    fields = {
-        "task_id": submitted().id,
-        "strategy_id": "sma-crossover",
-        "symbols": ("AAPL", "BRK.B"),
-        "user_id": "ada",
-        "level": Priority.HIGH,
-        "attempt": 1,
-        "state": RunState.WAITING,
-        "since": 7,
-        "timeout_seconds": 60.5,
-        "waiting_since": NOW,
-        "trace": TRACEPARENT,
-    }
-    return LiveRun(**(fields | changes))  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"symbols": ("AAPL", "BRK.B"), "level": Priority.HIGH, "since": 7, "timeout_seconds": 60.5}
+    return waiting(**(fields | {"trace": TRACEPARENT} | changes))
 
 
 def test_an_empty_store_begins_at_the_beginning(reopen: Reopen) -> None:
@@ -55,13 +46,13 @@ def test_an_empty_store_begins_at_the_beginning(reopen: Reopen) -> None:
 
 def test_what_was_committed_comes_back(reopen: Reopen) -> None:
     """Every field of a run survives, a due time too."""
-    waiting, retrying = a_run(), a_run(state=RunState.RETRYING, due_at=NOW, attempt=2, trace=None)
-    reopen().commit([waiting, retrying], [], after=0, position=9)
+    first, retrying = a_run(), a_run(state=RunState.RETRYING, due_at=NOW, attempt=2, trace=None)
+    reopen().commit([first, retrying], [], after=0, position=9)
 
     position, runs = reopen().load()
 
     assert position == 9
-    assert {run.task_id: run for run in runs} == {waiting.task_id: waiting, retrying.task_id: retrying}
+    assert {run.task_id: run for run in runs} == {first.task_id: first, retrying.task_id: retrying}
 
 
 def test_what_was_sent_is_written_without_a_new_position(reopen: Reopen) -> None:
@@ -78,7 +69,7 @@ def test_an_ended_run_is_gone(reopen: Reopen) -> None:
     """An ended run leaves no row; ending one that never had a row is fine."""
     run = a_run()
     reopen().commit([run], [], after=0, position=7)
-    reopen().commit([], [run.task_id, submitted().id], after=7, position=8)
+    reopen().commit([], [run.id, uuid4()], after=7, position=8)
 
     assert reopen().load() == (8, [])
 

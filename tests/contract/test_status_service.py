@@ -88,7 +88,7 @@ async def test_a_projected_task_bears_its_version(side: Side, phase: Phase) -> N
     found = await side.client.task(execution.id)
     assert found is not None
     task = Task.model_validate_json(found.document)
-    assert (found.version, task.task_id, task.version) == (execution.version, execution.id, execution.version)
+    assert (found.version, task.task_id, task.version) == (execution.events, execution.id, execution.events)
     assert set(msgspec.json.decode(found.document)) == set(Task.model_fields)
 
 
@@ -186,7 +186,7 @@ async def test_live_tasks_are_those_that_have_not_ended(side: Side) -> None:
     by_phase = {phase: in_phase(phase, user_id="a") for phase in Phase}
     side.show(*by_phase.values(), in_phase(Phase.WAITING, user_id="b"), in_phase(Phase.FAILED, user_id="b"))
     page = await side.client.live(TaskConditions(user_id="a").parameters())
-    live = {(run.id, run.version) for phase, run in by_phase.items() if not phase.ended}
+    live = {(run.id, run.events) for phase, run in by_phase.items() if not phase.ended}
     assert {(task.task_id, task.version) for task in page.items} == live
     assert (page.finished, page.next_cursor) == (3, None)
     failed = await side.client.live(TaskConditions(status=Status.FAILED).parameters())

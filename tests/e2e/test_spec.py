@@ -50,7 +50,7 @@ def test_r1_1_celery_is_configured_with_its_queues_and_routes(stack: Stack) -> N
 
     assert conf["broker_url"].startswith("redis://")
     assert conf["accept_content"] == ["json"]
-    assert {route["queue"] for route in conf["task_routes"].values()} == {"normal", "maintenance"}
+    assert {route["queue"] for route in conf["task_routes"].values()} == {"normal", "normal.resume", "maintenance"}
     assert consumed == QUEUES
 
 

@@ -48,9 +48,9 @@ class Interrupts:
     redis: Redis
     workers: Sequence[Worker]
 
-    def send(self, run: LiveRun) -> None:
-        """Put a pointer into its queue."""
-        self.redis.send(run)
+    def send(self, runs: Sequence[LiveRun]) -> None:
+        """Put pointers into their queues."""
+        self.redis.send(runs)
 
     def withdraw(self, runs: Sequence[LiveRun]) -> int:
         """Take pointers out."""
@@ -60,7 +60,7 @@ class Interrupts:
         """Interrupt one attempt."""
         for worker in self.workers if self.redis.up else ():
             if worker.name == run.worker and not worker.stopped:
-                worker.interrupt(run.task_id, run.attempt, grace)
+                worker.interrupt(run.id, run.attempt, grace)
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Desk:
         self.clock, self.log = Clock(), PointedLog()
         self.redis, self.venue = Redis(self.clock), Venue(self.refuses_duplicates)
         self.store, self.order_store = PointedStore(), PointedOrderStore()
-        definitions = [workflows.looking(self._body), workflows.trading(self._body)]
+        definitions = [workflows.looking(self._body), workflows.spreading(self._body), workflows.trading(self._body)]
         self.registry = Registry(workflows={each.name: each for each in definitions}, broken=())
         self.workers = [self._worker(name) for name in ("one", "two")]
         self.dispatcher = FollowerProcess(self.log, self._new_dispatcher)
@@ -131,6 +131,16 @@ class Desk:
         execution = self.run(number)
         try:
             execution.request_cancel(stamp((self.clock() - stamp().at).total_seconds()), reason="enough")
+        except Refused:
+            return False
+        self.log.save_execution(execution)
+        return True
+
+    def go_on(self, number: int) -> bool:
+        """Have a run go on at once, that waits for a retry or has ended; False when there is nothing to go on with."""
+        execution = self.run(number)
+        try:
+            execution.retry_now(stamp((self.clock() - stamp().at).total_seconds()))
         except Refused:
             return False
         self.log.save_execution(execution)

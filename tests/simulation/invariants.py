@@ -10,19 +10,32 @@ from decimal import Decimal
 from uuid import UUID
 
 from services.executor.resolver import RESOLVER
+from shared.domain import branch_events as branch
 from shared.domain import execution_events as happened
+from shared.domain.branch_events import BranchEvent
 from shared.domain.catalogue import StepEffect
 from shared.domain.events import Event
 from shared.domain.execution import WorkflowExecution, fold
+from shared.domain.execution_records import StepKey
 from shared.domain.orders import OrderState
 from shared.domain.phases import TRANSITIONS, Phase
-from shared.log.event_log import Recorded
+from shared.log.runs import Recorded, run_of
+from tests.simulation.branch_invariants import check_branch_event, check_stage_event
 from tests.simulation.desk import POLICY, Desk
 
 ENDS = (happened.Succeeded, happened.Failed, happened.Cancelled)
 OF_ORDERS = (happened.OrderPlaced, happened.OrderRejected, happened.OrderAmbiguous)
-OF_ATTEMPTS = (happened.StepEvent, happened.OrderRequested, happened.Succeeded, happened.Preempted)
+OF_ATTEMPTS = (
+    happened.StepEvent,
+    happened.OrderRequested,
+    happened.StageOpened,
+    happened.Succeeded,
+    happened.Preempted,
+)
 """Events that only the attempt may bring that is at work."""
+LOSSES = (happened.WorkerLost, branch.BranchWorkerLost)
+BESIDE_OTHERS = ("fetch", "rate", "daily", "weekly")
+"""The steps of the simulated workflows that run as tasks of their own."""
 
 
 @dataclass
@@ -33,7 +46,7 @@ class Invariants:
     position: int = 0
     runs: dict[UUID, WorkflowExecution] = field(default_factory=dict)
     completed: dict[UUID, dict[tuple[str, str | None], int]] = field(default_factory=lambda: defaultdict(dict))
-    claimed_at: dict[tuple[UUID, int], int] = field(default_factory=dict)
+    claimed_at: dict[tuple[UUID, int, StepKey | None], int] = field(default_factory=dict)
     losses: dict[UUID, int] = field(default_factory=lambda: defaultdict(int))
     boundaries_after_cancel: dict[UUID, int] = field(default_factory=lambda: defaultdict(int))
     calls: int = 0
@@ -48,24 +61,40 @@ class Invariants:
     def check_event(self, recorded: Recorded) -> None:
         """Check one event against the run as it was before it, then take it in."""
         event = recorded.event
-        run = self.runs.get(event.originator_id)
+        run = self.runs.get(run_of(event))
         if run is None:
             assert isinstance(event, happened.Submitted), "a stream begins with its submission"
             self.runs[event.originator_id] = WorkflowExecution(event)
             return
+        if isinstance(event, BranchEvent):
+            check_branch_event(run, event)
+            self._a_branch_begins_and_completes_once(run, event, recorded.position)
+        else:
+            self._check_own_event(run, event, recorded.position)
+        self._nobody_alive_is_taken_for_dead(event)
+        fold(run, [event])
+
+    def _check_own_event(self, run: WorkflowExecution, event: Event, position: int) -> None:
         self._only_legal_moves(run, event)
-        self._attempts_count_up(run, event, recorded.position)
+        self._attempts_count_up(run, event, position)
         self._a_superseded_attempt_is_silent(run, event)
-        self._a_completed_step_stays_completed(run, event, recorded.position)
+        self._a_completed_step_stays_completed(run, event, position)
         self._nothing_but_cancellation_ends_a_cancelled_run(run, event)
         self._nothing_but_its_orders_changes_an_ended_run(run, event)
         self._an_order_is_requested_once(run, event)
         self._an_attempt_settles_its_own_orders(run, event)
         self._what_is_filled_stays_filled(run, event)
         self._what_trades_is_never_preempted(run, event)
-        self._nobody_alive_is_taken_for_dead(event)
         self._only_real_losses_end_a_run(run, event)
-        fold(run, [event])
+        check_stage_event(run, event)
+
+    def _a_branch_begins_and_completes_once(self, run: WorkflowExecution, event: BranchEvent, position: int) -> None:
+        key = event.step, event.symbol
+        if isinstance(event, branch.BranchAttemptStarted):
+            self.claimed_at[run.id, event.attempt, key] = position
+        if isinstance(event, branch.BranchCompleted):
+            assert key not in self.completed[run.id], f"{key} was completed twice"
+            self.completed[run.id][key] = position
 
     def _only_legal_moves(self, run: WorkflowExecution, event: Event) -> None:
         assert run.phase in TRANSITIONS[type(event)], f"{event.TOPIC} is not legal in {run.phase}"
@@ -74,7 +103,7 @@ class Invariants:
     def _attempts_count_up(self, run: WorkflowExecution, event: Event, position: int) -> None:
         if isinstance(event, happened.AttemptStarted):
             assert event.attempt == run.attempts + 1, f"attempt {event.attempt} began after {run.attempts}"
-            self.claimed_at[run.id, event.attempt] = position
+            self.claimed_at[run.id, event.attempt, None] = position
 
     def _a_superseded_attempt_is_silent(self, run: WorkflowExecution, event: Event) -> None:
         if isinstance(event, OF_ATTEMPTS):
@@ -96,7 +125,10 @@ class Invariants:
 
     def _nothing_but_its_orders_changes_an_ended_run(self, run: WorkflowExecution, event: Event) -> None:
         if run.phase.ended:
-            assert isinstance(event, (*OF_ORDERS, happened.OrderUpdated)), f"{event.TOPIC} after the end"
+            may_come = (*OF_ORDERS, happened.OrderUpdated, happened.Restarted)
+            assert isinstance(event, may_come), f"{event.TOPIC} after the end"
+        if isinstance(event, happened.Restarted):
+            self.boundaries_after_cancel[run.id] = self.losses[run.id] = 0
 
     def _an_attempt_settles_its_own_orders(self, run: WorkflowExecution, event: Event) -> None:
         if isinstance(event, OF_ORDERS) and event.actor == RESOLVER:
@@ -122,16 +154,16 @@ class Invariants:
             assert effects[position[0]] is not StepEffect.ORDERS, "a run was asked to make way in a step that trades"
 
     def _nobody_alive_is_taken_for_dead(self, event: Event) -> None:
-        if isinstance(event, happened.WorkerLost) and "did not stop" not in event.reason:
+        if isinstance(event, LOSSES) and "did not stop" not in event.reason:
             keepers = [each for each in self.desk.workers if each.has_kept(event.originator_id, event.attempt)]
             assert event.worker not in [each.name for each in keepers], f"{event.worker} was alive: {event.reason}"
 
     def _only_real_losses_end_a_run(self, run: WorkflowExecution, event: Event) -> None:
         if isinstance(event, happened.WorkerLost):
             self.losses[run.id] += 1
-        if isinstance(event, happened.StepEvent):
+        if isinstance(event, happened.StepEvent | happened.StageOpened):
             self.losses[run.id] = 0
-        if isinstance(event, happened.Failed) and event.failure.type == "worker_lost":
+        if isinstance(event, happened.Failed) and event.failure.type == "worker_lost" and not run.in_stage:
             assert self.losses[run.id] == POLICY.max_losses - 1, "a run was given up before its last loss"
 
     def check_desk(self) -> None:
@@ -144,7 +176,8 @@ class Invariants:
     def _no_completed_step_is_called(self) -> None:
         for task_id, step, symbol, attempt in self.desk.calls[self.calls :]:
             completed_at = self.completed[task_id].get((step, symbol))
-            claimed_at = self.claimed_at[task_id, attempt]
+            key = (step, symbol) if step in BESIDE_OTHERS else None
+            claimed_at = self.claimed_at[task_id, attempt, key]
             assert completed_at is None or completed_at > claimed_at, f"{step} was called after it was completed"
         self.calls = len(self.desk.calls)
 
@@ -170,6 +203,7 @@ class Invariants:
         for task_id in self.desk.tasks:
             run = self.runs[task_id]
             assert run.phase.ended, f"a run was lost: it is {run.phase}"
+            assert not any(each.at_work for each in run.branches.values()), "a branch is at work in an ended run"
             self._the_ledger_is_the_book(run)
             if run.phase is Phase.SUCCEEDED:
                 assert run.next_position() is None, "a run succeeded with a step left to do"

@@ -21,6 +21,7 @@ TROUBLES = st.builds(
     deadly=st.sampled_from([False] * 7 + [True]),
 )
 
+STRATEGIES = st.sampled_from(["looking", "spreading", "trading"])
 TIMEOUTS = st.sampled_from([600.0, 600.0, 20.0, 5.0])
 
 
@@ -31,14 +32,14 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.coverage = coverage
 
-    @initialize(refuses_duplicates=st.booleans(), timeout_seconds=TIMEOUTS, trouble=TROUBLES)
-    def begin(self, refuses_duplicates: bool, timeout_seconds: float, trouble: Trouble) -> None:
+    @initialize(refuses_duplicates=st.booleans(), timeout_seconds=TIMEOUTS, trouble=TROUBLES, troubled=STRATEGIES)
+    def begin(self, refuses_duplicates: bool, timeout_seconds: float, trouble: Trouble, troubled: str) -> None:
         """Open the desk, with work for more than its two slots."""
         self.desk = Desk(refuses_duplicates)
         self.promises = Invariants(self.desk)
-        for strategy, level in (("looking", Priority.LOW), ("trading", Priority.LOW), ("trading", Priority.NORMAL)):
+        for strategy, level in (("spreading", Priority.LOW), ("trading", Priority.LOW), ("trading", Priority.NORMAL)):
             self._submit(strategy, level, "ada", Trouble(), timeout_seconds)
-        self._submit("trading", Priority.NORMAL, "bob", trouble, 600.0)
+        self._submit(troubled, Priority.NORMAL, "bob", trouble, 600.0)
 
     def _begin_to_work(self, points: int) -> None:
         self.desk.dispatcher.turn()
@@ -50,7 +51,7 @@ class Histories(RuleBasedStateMachine):
         self.desk.submit(strategy, level, user, trouble, timeout_seconds)
 
     @rule(
-        strategy=st.sampled_from(["looking", "trading", "trading"]),
+        strategy=STRATEGIES,
         level=st.sampled_from(Priority),
         user=st.sampled_from(["ada", "bob"]),
         trouble=TROUBLES,
@@ -109,6 +110,26 @@ class Histories(RuleBasedStateMachine):
         self._begin_to_work(points)
         self.desk.cancel(number)
         self.desk.dispatcher.turn()
+
+    @rule(worker=ANY, points=st.integers(0, 4))
+    def cancel_beside(self, worker: int, points: int) -> None:
+        """Somebody wants a run to stop whose branches are just being claimed, or at work."""
+        chosen = self.desk.workers[worker % 2]
+        for _ in range(12):
+            if any(message.step is not None for message, _ in chosen.attempts):
+                break
+            self.desk.quarter(3)
+        chosen.advance(0, points)
+        for message, _ in chosen.attempts:
+            if message.step is not None:
+                self.desk.cancel(self.desk.tasks.index(message.task_id))
+        self.desk.dispatcher.turn()
+        chosen.advance(0, points)
+
+    @rule(number=ANY)
+    def go_on(self, number: int) -> None:
+        """Somebody wants a run to go on that waits for a retry, or that has failed or was cancelled."""
+        self.desk.go_on(number)
 
     @rule(worker=ANY, points=POINTS)
     def kill_worker(self, worker: int, points: int) -> None:
@@ -205,7 +226,11 @@ class Histories(RuleBasedStateMachine):
     def repeat_a_message(self, number: int, attempt: int) -> None:
         """A pointer comes again, whatever became of its attempt, or before its time."""
         run = self.desk.run(number)
-        self.desk.redis.messages.append(Message(run.id, attempt, str(run.submitted.priority)))
+        queue = str(run.submitted.priority)
+        self.desk.redis.messages.append(Message(run.id, run.id, attempt, queue))
+        for branch in list(run.branches.values())[:: 1 + number]:
+            again = Message(branch.id, run.id, attempt, queue, branch.opening, branch.step, branch.symbol)
+            self.desk.redis.messages.append(again)
 
     @rule(faults=st.lists(st.sampled_from(Fault), min_size=1, max_size=3))
     def trouble_the_venue(self, faults: list[Fault]) -> None:

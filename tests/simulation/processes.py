@@ -8,9 +8,11 @@ from uuid import UUID
 
 import httpx
 
+from services.executor.branch_runner import BranchRunner
+from services.executor.contexts import Contexts, World
 from services.executor.interruption import Interruptions
 from services.executor.queues import CONSUMED
-from services.executor.runner import Runner, World
+from services.executor.runner import Runner
 from shared.heartbeats import INTERVAL, TTL, ActiveRun, WorkerHeartbeat
 from shared.log.event_log import EventLog
 from shared.log.follower import Handler
@@ -50,14 +52,17 @@ class Worker:
         self._force_at: dict[tuple[UUID, int], datetime] = {}
         self._started_at, self._beat_at = self._clock(), NOW
         self._interruptions = Interruptions(seconds=lambda: (self._clock() - NOW).total_seconds())
-        self._runner = Runner(
-            log=self._log,
+        contexts = Contexts(
             objects=MemoryObjectStore(),
             registry=self._registry,
             world=World(market_data=_none, broker=lambda: self._venue, http=httpx.Client),
-            board=NoBoard(),
             now=self._clock,
-            interruptions=self._interruptions,
+        )
+        self._runner = Runner(
+            log=self._log, contexts=contexts, board=NoBoard(), now=self._clock, interruptions=self._interruptions
+        )
+        self._branch_runner = BranchRunner(
+            log=self._log, contexts=contexts, board=NoBoard(), now=self._clock, interruptions=self._interruptions
         )
 
     def take(self) -> bool:
@@ -67,9 +72,21 @@ class Worker:
         message = self._redis.take()
         if message is None:
             return False
-        fiber = Fiber(lambda: self._runner.run(message.task_id, message.attempt, worker=self.name))
-        self.attempts.append((message, fiber))
+        self.attempts.append((message, Fiber(lambda: self._run(message))))
         return True
+
+    def _run(self, message: Message) -> None:
+        if message.step is None or message.opening is None:
+            self._runner.run(message.task_id, message.attempt, worker=self.name)
+            return
+        self._branch_runner.run(
+            message.task_id,
+            opening=message.opening,
+            step=message.step,
+            symbol=message.symbol,
+            attempt=message.attempt,
+            worker=self.name,
+        )
 
     def advance(self, slot: int, points: int) -> bool:
         """Let an attempt go on; one that has ended is acknowledged."""
@@ -87,12 +104,12 @@ class Worker:
     def stop(self) -> None:
         """SIGSTOP: what it has in hand may be taken for lost."""
         self.stopped = True
-        self._not_kept |= {(message.task_id, message.attempt) for message, _ in self.attempts}
+        self._not_kept |= {(message.id, message.attempt) for message, _ in self.attempts}
 
-    def has_kept(self, task_id: UUID, attempt: int) -> bool:
+    def has_kept(self, stream: UUID, attempt: int) -> bool:
         """Tell whether it has had an attempt in hand all the time, and could have said so."""
-        key = (task_id, attempt)
-        return key not in self._not_kept and any((each.task_id, each.attempt) == key for each, _ in self.attempts)
+        key = (stream, attempt)
+        return key not in self._not_kept and any((each.id, each.attempt) == key for each, _ in self.attempts)
 
     def beat(self) -> None:
         """Say what is in hand, once a second."""
@@ -116,16 +133,16 @@ class Worker:
         )
         self._redis.beat(heartbeat)
 
-    def interrupt(self, task_id: UUID, attempt: int, grace: timedelta | None) -> None:
+    def interrupt(self, stream: UUID, attempt: int, grace: timedelta | None) -> None:
         """Have an attempt look at the log, and end its child after the grace."""
-        if any((message.task_id, message.attempt) == (task_id, attempt) for message, _ in self.attempts):
-            self._interruptions.interrupt(task_id, attempt)
+        if any((message.id, message.attempt) == (stream, attempt) for message, _ in self.attempts):
+            self._interruptions.interrupt(stream, attempt)
             if grace is not None:
-                self._force_at.setdefault((task_id, attempt), self._clock() + grace)
+                self._force_at.setdefault((stream, attempt), self._clock() + grace)
 
     def _force(self, now: datetime) -> None:
         for slot, (message, _) in enumerate(tuple(self.attempts)):
-            force_at = self._force_at.get((message.task_id, message.attempt))
+            force_at = self._force_at.get((message.id, message.attempt))
             if force_at is not None and now >= force_at:
                 self.kill_child(slot)
 
@@ -140,7 +157,7 @@ class Worker:
 
     def _bury(self, message: Message) -> None:
         self._dead[_active(message)] = self._clock()
-        self._not_kept.add((message.task_id, message.attempt))
+        self._not_kept.add((message.id, message.attempt))
         self._beat_at = NOW
 
     def kill(self) -> None:
@@ -152,7 +169,8 @@ class Worker:
 
 
 def _active(message: Message) -> ActiveRun:
-    return ActiveRun(task_id=message.task_id, attempt=message.attempt)
+    branch = None if message.step is None else message.id
+    return ActiveRun(task_id=message.task_id, attempt=message.attempt, branch_id=branch)
 
 
 def _none() -> NoReturn:

@@ -18,6 +18,7 @@ from shared.domain.events import Event
 from shared.domain.execution import WorkflowExecution
 from shared.domain.orders import OrderState
 from shared.heartbeats import TTL, WorkerHeartbeat
+from shared.log.recorder import Guard
 from shared.routing import level_queue
 from shared.trading.broker import OrderAmbiguous, OrderRejected, OrderReport, OrderRequest, VenueUnavailable
 from tests.builders import NOW
@@ -51,21 +52,27 @@ class PointedLog(MemoryEventLog):
         super().__init__()
         self.cuts: list[bool] = []
 
-    def append(self, events: Sequence[Event]) -> list[int]:
+    def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> list[int]:
         """Append all or none."""
         point("append")
         cut = self.cuts.pop(0) if self.cuts and in_a_fiber() else None
         if cut is False:
             raise Cut
-        positions = super().append(events)
+        positions = super().append(events, guard=guard)
         point("appended")
         if cut:
             raise Cut
         return positions
 
-    def execution(self, task_id: UUID, *, version: int | None = None) -> WorkflowExecution:
+    def execution(self, task_id: UUID, *, until: int | None = None) -> WorkflowExecution:
         """Return the run as it was; it may have moved on before the caller does."""
-        execution = super().execution(task_id, version=version)
+        execution = super().execution(task_id, until=until)
+        point("read")
+        return execution
+
+    def member(self, task_id: UUID, *, opening: int, step: str, symbol: str | None) -> WorkflowExecution:
+        """Return the run as it was, as far as a member needs it."""
+        execution = super().member(task_id, opening=opening, step=step, symbol=symbol)
         point("read")
         return execution
 
@@ -96,11 +103,15 @@ class RedisAway(Exception):
 
 @dataclass(frozen=True)
 class Message:
-    """A pointer on its way."""
+    """A pointer on its way, to a run or to a member of a stage."""
 
+    id: UUID
     task_id: UUID
     attempt: int
     queue: str
+    opening: int | None = None
+    step: str | None = None
+    symbol: str | None = None
 
 
 class Redis:
@@ -137,22 +148,23 @@ class Redis:
         if not self.up:
             return None
         living = {name: beat for name, beat in self._beats.items() if self._clock() - beat.at < TTL}
-        queued = frozenset(message_id(message.task_id, message.attempt) for message in self.messages)
+        queued = frozenset(message_id(message.id, message.attempt) for message in self.messages)
         return Sighting(generation=str(self.generation), workers=living, queued=queued)
 
-    def send(self, run: LiveRun) -> None:
-        """Take a pointer."""
-        point("send")
-        if not self.up:
-            raise RedisAway
-        queue = level_queue(run.sent_level or run.level, resumed=run.resumed)
-        self.messages.append(Message(run.task_id, run.attempt, queue))
+    def send(self, runs: Sequence[LiveRun]) -> None:
+        """Take pointers, one after the other."""
+        for run in runs:
+            point("send")
+            if not self.up:
+                raise RedisAway
+            queue = level_queue(run.sent_level or run.level, resumed=run.resumed)
+            self.messages.append(Message(run.id, run.task_id, run.attempt, queue, run.opening, run.step, run.symbol))
 
     def withdraw(self, runs: Sequence[LiveRun]) -> int:
         """Drop the pointers of runs that have ended."""
-        gone = {(run.task_id, run.attempt) for run in runs if self.up}
+        gone = {(run.id, run.attempt) for run in runs if self.up}
         before = len(self.messages)
-        self.messages[:] = [each for each in self.messages if (each.task_id, each.attempt) not in gone]
+        self.messages[:] = [each for each in self.messages if (each.id, each.attempt) not in gone]
         return before - len(self.messages)
 
 

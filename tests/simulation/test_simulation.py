@@ -6,12 +6,16 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from shared.domain.branch import MOVES
+from shared.domain.execution_events import StepsTakenOver
 from shared.domain.phases import TRANSITIONS
 from tests.simulation.running import simulate
 
 SEED = 20261124
-HISTORIES = 80
-ENDS = {"succeeded", "cancelled", "timeout", "worker_lost", "needs_attention", "TemporaryError", "PermanentError"}
+HISTORIES = 160
+ENDS = {"succeeded", "cancelled", "timeout", "worker_lost", "needs_attention", "TemporaryError", "PermanentError"} | {
+    "all_symbols_failed"
+}
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +31,7 @@ def test_every_promise_holds_in_every_history() -> None:
     seen = simulate(histories=HISTORIES, seed=SEED)
 
     assert seen["rules"] >= 3000
-    assert {event.TOPIC for event in TRANSITIONS} - set(seen) == set()
+    assert {event.TOPIC for event in (*TRANSITIONS, *MOVES)} - set(seen) == {StepsTakenOver.TOPIC}
     assert {f"ended {end}" for end in ENDS} - set(seen) == set()
 
 

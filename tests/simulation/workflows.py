@@ -29,6 +29,38 @@ def looking(body: Body) -> Workflow:
     return workflow
 
 
+def spreading(body: Body) -> Workflow:
+    """Return one that looks at each symbol side by side, twice, draws two charts side by side, and joins."""
+    workflow = Workflow("spreading", title="Test", max_retries=MAX_RETRIES)
+
+    @workflow.step(each="symbol", parallel=True, on_error="collect", max_parallel=2)
+    def fetch(ctx: Context, symbol: str) -> str:
+        body(ctx, "fetch", symbol)
+        return symbol.lower()
+
+    @workflow.step(each="symbol", parallel=True, limits={"venue": 1})
+    def rate(ctx: Context, symbol: str, fetch: str) -> str:
+        body(ctx, "rate", symbol)
+        return fetch * 2
+
+    @workflow.step(group="charts")
+    def daily(ctx: Context, rate: dict[str, str]) -> int:
+        body(ctx, "daily", None)
+        return len(rate)
+
+    @workflow.step(group="charts", preemptible=False)
+    def weekly(ctx: Context, rate: dict[str, str]) -> int:
+        body(ctx, "weekly", None)
+        return len(rate)
+
+    @workflow.step
+    def total(ctx: Context, daily: int, weekly: int) -> int:
+        body(ctx, "total", None)
+        return daily + weekly
+
+    return workflow
+
+
 def trading(body: Body) -> Workflow:
     """Return one that decides, places two orders, and reports."""
     workflow = Workflow("trading", title="Test", max_retries=MAX_RETRIES)

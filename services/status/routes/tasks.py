@@ -18,8 +18,8 @@ from services.status.resources import Resources
 from services.status.tables import positions
 from shared.documents import event_document, step_document, task_document
 from shared.domain.views import TaskView
-from shared.log.event_log import task_not_found
 from shared.log.positions import read_position
+from shared.log.runs import task_not_found
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
@@ -87,14 +87,14 @@ async def list_steps(request: Request, task_id: UUID, page: Annotated[Page, Quer
 
 @router.get("/{task_id}/events")
 async def list_events(request: Request, task_id: UUID, page: Annotated[Page, Query()]) -> Response:
-    """Return the history of a task from the log itself, oldest first; a cursor is a version."""
+    """Return the history of a task from the log itself, oldest first; a cursor is a position."""
     log = request.app.state.resources.log
     after = decode_number_cursor(page.cursor) if page.cursor is not None else 0
-    recorded = await log.stream(task_id, gt=after, limit=page.limit + 1)
+    recorded = await log.history(task_id, after=after, limit=page.limit + 1)
     known = recorded[0] if recorded else await log.latest(task_id)
     if known is None or known.event.TOPIC not in TOPICS:
         raise task_not_found(task_id)
-    shown, next_cursor = page_of(recorded, page.limit, lambda each: str(each.event.originator_version))
+    shown, next_cursor = page_of(recorded, page.limit, lambda each: str(each.position))
     return json_answer({"items": [event_document(each) for each in shown], "next_cursor": next_cursor})
 
 

@@ -21,7 +21,8 @@ from uuid import UUID
 import httpx
 import msgspec
 
-from services.executor.runner import Runner, World
+from services.executor.contexts import Contexts, World
+from services.executor.runner import Runner
 from services.executor.stamps import utc_now
 from shared.alpaca import connect
 from shared.log.event_log import EventLog
@@ -131,8 +132,7 @@ def client_of(venue_url: str) -> httpx.Client:
 def run_attempt(request: AttemptRequest, registry: Registry) -> None:
     """Run the attempt in this process, as a worker's child does."""
     adapter = AlpacaBroker if request.refuses_duplicates else TrustfulBroker
-    runner = Runner(
-        log=EventLog(request.database_url),
+    contexts = Contexts(
         objects=LocalObjectStore(request.objects),
         registry=registry,
         world=World(
@@ -140,9 +140,9 @@ def run_attempt(request: AttemptRequest, registry: Registry) -> None:
             broker=lambda: adapter(client_of(request.venue_url)),
             http=httpx.Client,
         ),
-        board=NoBoard(),
         now=utc_now,
     )
+    runner = Runner(log=EventLog(request.database_url), contexts=contexts, board=NoBoard(), now=utc_now)
     assert runner.run(request.task_id, request.attempt, worker="executor@doomed")
 
 

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from services.executor.final_results import FinalResults
 from services.executor.tables import positions
 from shared.domain.phases import CeleryState
-from shared.log.event_log import EventLog, Recorded
+from shared.log.event_log import EventLog
 from shared.log.positions import AlreadyProcessed
+from shared.log.runs import Recorded
 from shared.objects.memory import MemoryObjectStore
 from shared.result_backend import decode_meta, result_key
 from shared.settings import sqlalchemy_url

@@ -248,9 +248,9 @@ def test_a_result_whose_time_is_over_costs_one_event(desk: Desk, monkeypatch: py
     desk.wipe()
     fold, folded = desk.log.execution, []
 
-    def folding(task_id: UUID, *, version: int | None = None) -> WorkflowExecution:
+    def folding(task_id: UUID, *, until: int | None = None) -> WorkflowExecution:
         folded.append(task_id)
-        return fold(task_id, version=version)
+        return fold(task_id, until=until)
 
     monkeypatch.setattr(desk.log, "execution", folding)
     desk.look()

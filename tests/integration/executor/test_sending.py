@@ -96,18 +96,18 @@ def test_an_interrupt_is_lost_while_redis_is_away_and_holds_nobody_up(post: Post
 def test_a_pointer_that_redis_does_not_take_is_an_error_at_once(post: Post) -> None:
     """Also over a connection that has yet to be made: the follower starts again, later, from what it committed."""
     run = waiting()
-    post.sender.send(run)
+    post.sender.send([run])
     post.server.stop()
-    assert isinstance(soon(lambda: post.sender.send(run)), OperationalError)
-    assert isinstance(soon(lambda: post.sender.send(run)), OperationalError)
+    assert isinstance(soon(lambda: post.sender.send([run])), OperationalError)
+    assert isinstance(soon(lambda: post.sender.send([run])), OperationalError)
     post.come_back()
-    post.sender.send(run)
+    post.sender.send([run])
     assert post.redis.llen("normal") == 2
 
 
 @pytest.mark.parametrize(("spent", "limit"), [(0, 70.0), (50, 20.0), (100, 10.0)])
 def test_a_child_is_killed_some_time_after_its_run_should_have_ended(post: Post, spent: float, limit: float) -> None:
     """What earlier attempts have used up counts; a run without any time left is still claimed, to fail by itself."""
-    post.sender.send(waiting(timeout_seconds=60.0, spent_seconds=spent))
+    post.sender.send([waiting(timeout_seconds=60.0, spent_seconds=spent)])
     (message,) = post.redis.lrange("normal", 0, -1)
     assert json.loads(message)["headers"]["timelimit"] == [limit, None]

@@ -71,7 +71,7 @@ async def test_the_reason_and_the_caller_are_recorded(stage: Stage) -> None:
     """The event says who wanted it and why."""
     execution = await _stored(stage, Phase.WAITING)
     await stage.client.delete(f"/api/tasks/{execution.id}", params={"reason": "markets are closed"})
-    requested = (await stage.log.stream(execution.id, gt=1))[0].event
+    requested = (await stage.log.history(execution.id))[1].event
     assert requested.actor == "user:local"
     assert (await stage.log.execution(execution.id)).cancel_reason == "markets are closed"
 
@@ -113,7 +113,7 @@ class _RestlessLog:
         """Return the run."""
         return running(task_id=self.run.id)
 
-    async def append(self, _: object) -> list[int]:
+    async def save_execution(self, _: object) -> list[int]:
         """Refuse as long as the run moves."""
         self.moves -= 1
         if self.moves >= 0:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from shared.documents import task_document
 from shared.domain.execution import WorkflowExecution, fold
 from shared.domain.views import task_view
-from shared.log.event_log import Recorded
+from shared.log.runs import Recorded
 from shared.objects import MemoryObjectStore
 from tests.builders import NOW, complete_all, complete_next, running, stamp, submitted
 from tests.histories import ACTIONS, act
@@ -39,7 +39,7 @@ def as_document(prefix: Sequence[Recorded], now: datetime) -> dict[str, Any]:
 async def recorded(stage: Stage, execution: WorkflowExecution) -> list[Recorded]:
     """Append what the run has decided and return its stream."""
     await stage.log.append(execution.collect_events())
-    return await stage.log.stream(execution.id)
+    return await stage.log.history(execution.id)
 
 
 async def asked(stage: Stage, task_id: object, as_of: object) -> dict[str, Any]:

@@ -13,8 +13,9 @@ import pytest
 from infra.local.ports import free_port
 from infra.local.postgres import PostgresServer, reaches, start_postgres
 from infra.migrations.migrate import migrate
-from shared.log.event_log import EventLog, Recorded
+from shared.log.event_log import EventLog
 from shared.log.follower import IS_ACTIVE, lock_key
+from shared.log.runs import Recorded
 from tests.builders import running
 from tests.followers import Following, Notebook, following
 from tests.waiting import until

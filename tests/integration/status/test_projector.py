@@ -155,7 +155,7 @@ def test_text_that_jsonb_refuses_does_not_stop_projections(
 
 def test_memory_is_bounded_and_ended_runs_leave_it(log: EventLog) -> None:
     """A run of three steps on two symbols weighs seven: of three runs, the last two touched fit into fourteen."""
-    folds = Folds(lambda task_id, version: log.execution(task_id, version=version), capacity=14)
+    folds = Folds(lambda task_id, until: log.execution(task_id, until=until), capacity=14)
     runs = [running() for _ in range(3)]
     batches = []
     for run in runs:

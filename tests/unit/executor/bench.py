@@ -9,8 +9,10 @@ from uuid import UUID
 
 import httpx
 
+from services.executor.branch_runner import BranchRunner
+from services.executor.contexts import Contexts, World
 from services.executor.interruption import Interruptions
-from services.executor.runner import Runner, World
+from services.executor.runner import Runner
 from shared.domain.execution import WorkflowExecution
 from shared.domain.orders import OrderState
 from shared.domain.priority import Priority
@@ -130,8 +132,7 @@ class Bench:
         self.workflow = next((workflow for workflow in workflows if not workflow.retired), self.workflow)
 
     def _worker_with(self, *workflows: Workflow) -> Runner:
-        return Runner(
-            log=self.log,
+        contexts = Contexts(
             objects=self.objects,
             registry=Registry(
                 workflows={workflow.name: workflow for workflow in workflows if not workflow.retired},
@@ -139,10 +140,16 @@ class Bench:
                 broken=(),
             ),
             world=World(market_data=no_market_data, broker=lambda: self.venue, http=httpx.Client),
-            board=self.board,
             now=self.clock,
-            interruptions=self.interruptions,
         )
+        shared: dict[str, Any] = {
+            "log": self.log,
+            "contexts": contexts,
+            "board": self.board,
+            "now": self.clock,
+        }
+        self.branch_runner = BranchRunner(**shared, interruptions=self.interruptions)
+        return Runner(**shared, interruptions=self.interruptions)
 
     def submit(self, *symbols: str, **changes: Any) -> UUID:
         """Put a run of the workflow into the log."""

@@ -33,20 +33,20 @@ class ListSender:
         self.interrupted: list[tuple[UUID, int, timedelta | None]] = []
         self.away = False
 
-    def send(self, run: LiveRun) -> None:
-        """Keep a pointer."""
+    def send(self, runs: Sequence[LiveRun]) -> None:
+        """Keep pointers."""
         if self.away:
             raise RedisAway
-        self.sent.append((run.task_id, run.attempt))
+        self.sent += [(run.id, run.attempt) for run in runs]
 
     def withdraw(self, runs: Sequence[LiveRun]) -> int:
         """Note whose pointers were taken back."""
-        self.withdrawn += [run.task_id for run in runs]
+        self.withdrawn += [run.id for run in runs]
         return len(runs)
 
     def interrupt(self, run: LiveRun, *, grace: timedelta | None) -> None:
         """Note who was interrupted, and the grace."""
-        self.interrupted.append((run.task_id, run.attempt, grace))
+        self.interrupted.append((run.id, run.attempt, grace))
 
 
 class QuietScout:

@@ -16,8 +16,10 @@ WORKER = "executor@desk"
 
 def waiting(level: Priority = Priority.NORMAL, **changes: Any) -> LiveRun:
     """A run that waits, not in Redis yet."""
+    task_id = changes.get("task_id", uuid4())
     fields: dict[str, Any] = {
-        "task_id": uuid4(),
+        "id": task_id,
+        "task_id": task_id,
         "strategy_id": "s",
         "symbols": ("MSFT",),
         "user_id": "ada",

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from services.executor.live_run import LiveRun, RunState
+from services.executor.live_run import RunState
 from services.executor.live_runs import LiveRuns
 from services.executor.waiting import AGED_SHARE
 from shared.domain.execution import WorkflowExecution
 from shared.domain.priority import Priority
 from tests.builders import NOW, complete_all, failure, stamp, submitted
+from tests.unit.executor.live_runs import waiting as live
 
 
 class Desk:
@@ -200,24 +201,6 @@ def test_stored_runs_go_on_where_they_were() -> None:
 
     assert [run.since for run in runs.release(NOW)] == [1]
     assert runs.due(stamp(5).at) == [retrying.task_id]
-
-
-def live(**changes: object) -> LiveRun:
-    """A stored live run."""
-    run = submitted()
-    fields = {
-        "task_id": run.id,
-        "strategy_id": "s",
-        "symbols": ("MSFT",),
-        "user_id": "ada",
-        "level": Priority.NORMAL,
-        "attempt": 1,
-        "state": RunState.WAITING,
-        "since": 1,
-        "timeout_seconds": 60.0,
-        "waiting_since": NOW,
-    }
-    return LiveRun(**(fields | changes))  # type: ignore[arg-type]
 
 
 def test_an_event_of_an_unknown_run_changes_nothing() -> None:

@@ -9,6 +9,7 @@ from eventsourcing.persistence import OperationalError
 from shared.domain.events import Event
 from shared.domain.execution_events import OrderRequested
 from shared.domain.phases import Phase
+from shared.log.recorder import Guard
 from shared.trading.broker import OrderAmbiguous, OrderRejected, VenueUnavailable
 from shared.workflow import Context, Decision, Order, TemporaryError, Workflow
 from tests.unit.executor.bench import Bench, Venue, states
@@ -207,11 +208,11 @@ def test_an_order_whose_request_was_not_stored_does_not_leave(monkeypatch: pytes
     fails = [True]
     append = bench.log.append
 
-    def failing(events: Sequence[Event]) -> list[int]:
+    def failing(events: Sequence[Event], *, guard: Guard | None = None) -> list[int]:
         if fails and isinstance(events[0], OrderRequested):
             fails.pop()
             raise OperationalError("the server closed the connection")
-        return append(events)
+        return append(events, guard=guard)
 
     monkeypatch.setattr(bench.log, "append", failing)
     execution = bench.run(task_id)

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 from services.executor.live_run import LiveRun, RunState
 from services.executor.pointers import message_id
@@ -10,26 +9,12 @@ from services.executor.reconciling import POINTER_GRACE, Sighting, Watch
 from shared.domain.priority import Priority
 from shared.heartbeats import TTL, ActiveRun, WorkerHeartbeat
 from tests.builders import NOW
-
-WORKER = "executor@desk"
+from tests.unit.executor.live_runs import WORKER, at_work
 
 
 def running(**changes: Any) -> LiveRun:
     """A run that WORKER claimed."""
-    fields: dict[str, Any] = {
-        "task_id": uuid4(),
-        "strategy_id": "s",
-        "symbols": ("MSFT",),
-        "user_id": "ada",
-        "level": Priority.NORMAL,
-        "attempt": 1,
-        "state": RunState.RUNNING,
-        "since": 1,
-        "timeout_seconds": 60.0,
-        "waiting_since": NOW,
-        "worker": WORKER,
-    }
-    return LiveRun(**(fields | changes))
+    return at_work(**({"level": Priority.NORMAL} | changes))
 
 
 def waiting(**changes: Any) -> LiveRun:

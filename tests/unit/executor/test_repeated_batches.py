@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from services.executor.dispatching import Dispatcher
-from shared.log.event_log import Recorded
+from shared.log.runs import Recorded
 from tests import redeliveries
 from tests.histories import write_history
 from tests.memory_log import MemoryEventLog

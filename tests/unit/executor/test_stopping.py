@@ -10,6 +10,7 @@ from services.executor.interruption import Interrupted
 from shared.domain.events import Event
 from shared.domain.execution_records import StepState
 from shared.domain.phases import Phase
+from shared.log.recorder import Guard
 from shared.workflow import Context, Decision, Order, Workflow
 from tests.builders import stamp
 from tests.memory_log import MemoryEventLog
@@ -204,7 +205,7 @@ def test_no_append_is_cut_in_two() -> None:
     class Disturbed(MemoryEventLog):
         """A log in whose appends an interrupt comes each time."""
 
-        def append(self, events: Sequence[Event]) -> list[int]:
+        def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> list[int]:
             """Interrupt whatever runs, then append."""
             try:
                 for event in events:
@@ -212,7 +213,7 @@ def test_no_append_is_cut_in_two() -> None:
             except Interrupted:
                 cut.extend(event.TOPIC for event in events)
                 raise
-            return super().append(events)
+            return super().append(events, guard=guard)
 
     workflow = Workflow("stopping", title="Test")
 

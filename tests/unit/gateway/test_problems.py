@@ -12,7 +12,7 @@ from services.gateway.credentials import NotYourTask, Unauthenticated
 from services.gateway.problems import problem_of
 from shared.domain import errors
 from shared.domain.errors import BlotterError, FieldError
-from shared.log.event_log import task_not_found
+from shared.log.runs import task_not_found
 from shared.objects.memory import MemoryObjectStore
 from shared.objects.store import ObjectCorrupt
 

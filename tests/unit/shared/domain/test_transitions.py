@@ -18,10 +18,21 @@ from shared.domain.execution_events import OrderOutcome
 from shared.domain.orders import OrderState
 from shared.domain.outputs import Output
 from shared.domain.phases import TRANSITIONS, Phase
-from shared.domain.views import step_views, task_view
+from shared.domain.views import task_view
 from shared.log.mapper import MsgspecMapper
-from tests.builders import WORKER, complete_next, failure, in_phase, order, outcome, running, stamp, submitted
-from tests.histories import ACTIONS, act
+from tests.builders import (
+    WORKER,
+    complete_member,
+    complete_next,
+    failure,
+    in_phase,
+    order,
+    outcome,
+    running,
+    stamp,
+    submitted,
+)
+from tests.histories import ACTIONS, act, seen
 
 STEP: dict[str, Any] = {"step": "load", "symbol": None, "started_at": stamp(8).at}
 ORDER = "o-1"
@@ -73,6 +84,23 @@ def _make_way(run: WorkflowExecution) -> None:
     run.make_way(stamp(9), **_attempt(run))
 
 
+def _settle(run: WorkflowExecution) -> None:
+    """Close a stage, or the run that is being cancelled, whose members have all ended."""
+    if run.phase is Phase.AT_JOIN:
+        for symbol in run.submitted.symbols:
+            complete_member(run, symbol, stamp(9))
+        run.collect_events()
+    run.settle_stage(stamp(9))
+
+
+def _fail(run: WorkflowExecution) -> None:
+    """Fail: as the attempt at work, or while the run waits at a join."""
+    if run.phase is Phase.AT_JOIN:
+        run.fail_in_stage(stamp(9), failure=failure())
+    else:
+        run.fail(stamp(9), **_attempt(run), failure=failure())
+
+
 COMMANDS: dict[type[Event], Callable[[WorkflowExecution], None]] = {
     happened.AttemptStarted: lambda run: run.claim(stamp(9), attempt=run.attempts + 1, worker=WORKER),
     happened.StepCompleted: lambda run: run.complete_step(stamp(9), **_attempt(run), **STEP, output=Output()),
@@ -98,10 +126,13 @@ COMMANDS: dict[type[Event], Callable[[WorkflowExecution], None]] = {
     happened.CancelRequested: lambda run: run.request_cancel(stamp(9)),
     happened.Cancelled: lambda run: run.end_cancelled(stamp(9), **_attempt(run)),
     happened.Succeeded: lambda run: _succeed(run),
-    happened.Failed: lambda run: run.fail(stamp(9), **_attempt(run), failure=failure()),
+    happened.Failed: _fail,
+    happened.StageOpened: lambda run: run.open_stage(stamp(9), **_attempt(run), members=[("decide", None)]),
+    happened.StageClosed: _settle,
+    happened.Restarted: lambda run: run.retry_now(stamp(9)),
+    happened.StepsTakenOver: lambda run: run.take_over(stamp(9), from_task="t-0", steps=()),
 }
 
-# Asking again for an end that is on its way, or has come, is answered with nothing instead of a refusal.
 ENDING_A_CANCELLED_RUN = (happened.CancelRequested, happened.WorkerLost)
 """After these, a run that is being cancelled and that no worker holds is cancelled in the same append."""
 
@@ -111,7 +142,14 @@ LATE = (happened.OrderPlaced, happened.OrderUpdated, happened.OrderRejected, hap
 ANSWERED_WITH_NOTHING = {
     (happened.CancelRequested, Phase.CANCELLING),
     (happened.CancelRequested, Phase.CANCELLED),
+    (happened.Restarted, Phase.RETRY_DUE),
 }
+"""Asking again for what is on its way, or has come, is answered with nothing instead of a refusal."""
+
+ANSWERED_WITH_ANOTHER: dict[tuple[type[Event], Phase], type[Event]] = {
+    (happened.Restarted, Phase.RETRY_WAIT): happened.RetryDue
+}
+"""A run that is asked to go on now does what there is to do: one that waits for its retry waits no more."""
 
 
 def standing(phase: Phase) -> WorkflowExecution:
@@ -145,6 +183,10 @@ def test_a_command_moves_along_the_table_or_is_refused(event: type[Event], phase
         assert folded.phase is table[phase]
         assert more == [] or ([type(each) for each in more] == [happened.Cancelled] and event in ENDING_A_CANCELLED_RUN)
         return
+    if (other := ANSWERED_WITH_ANOTHER.get((event, phase))) is not None:
+        COMMANDS[event](run)
+        assert [type(each) for each in run.collect_events()] == [other]
+        return
     if (event, phase) in ANSWERED_WITH_NOTHING:
         COMMANDS[event](run)
     else:
@@ -155,11 +197,12 @@ def test_a_command_moves_along_the_table_or_is_refused(event: type[Event], phase
 
 
 def test_an_ended_run_stays_as_it_is() -> None:
-    """No row of the table leads out of an end, only its orders change after it, and some row reaches each end."""
+    """Only a restart leads out of an end; its orders alone change after it, and some row reaches each end."""
     moves = [(event, before, after) for event, row in TRANSITIONS.items() for before, after in row.items()]
     out_of_an_end = {(event, after) for event, before, after in moves if before.ended}
     ended = {phase for phase in Phase if phase.ended}
-    assert out_of_an_end == {(event, end) for event in LATE for end in ended}
+    assert out_of_an_end == {(event, end) for event in LATE for end in ended} | {(happened.Restarted, Phase.WAITING)}
+    assert set(TRANSITIONS[happened.Restarted]) == ended - {Phase.SUCCEEDED}
     reached = {after for _, before, after in moves if before is not after}
     assert reached | {Phase.WAITING} == set(Phase)
 
@@ -248,12 +291,6 @@ def test_an_order_that_was_given_up_may_still_have_its_outcome() -> None:
     assert run.orders[ORDER].state is OrderState.AMBIGUOUS
     run.resolve_order(stamp(10), client_order_id=ORDER, outcome=outcome())
     assert run.orders[ORDER].state is OrderState.PLACED
-
-
-def seen(run: WorkflowExecution | None) -> Any:
-    """All that the outside sees of a run, and its ledger."""
-    assert run is not None
-    return task_view(run), list(step_views(run)), run.orders, run.phase, run.changed_at
 
 
 MOVES = st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=40)

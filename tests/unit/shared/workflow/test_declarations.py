@@ -126,8 +126,6 @@ async def asynchronous(ctx: Context) -> None:
         (symbol_in_run, {"each": "symbol", "max_retries": -1}, "max_retries is 0 or more"),
         (symbol_in_run, {"each": "symbol", "first_retry_delay": timedelta(0)}, "first_retry_delay= takes a timedelta"),
         (symbol_in_run, {"effect": "orders", "preemptible": True}, "never preempted"),
-        (symbol_in_run, {"each": "symbol", "parallel": True}, "parallel= is not supported yet"),
-        (symbol_in_run, {"group": "charts"}, "group= is not supported yet"),
         (symbol_in_run, {"retries": 3}, "there is no option retries="),
     ],
 )

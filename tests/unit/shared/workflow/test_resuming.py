@@ -108,7 +108,7 @@ def test_a_journal_that_passes_over_a_failure_is_found_out(workflow: Workflow) -
 
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[str], set[Position]]:
-    """Draw steps with scopes, inputs and error rules, symbols, and the positions at which steps fail."""
+    """Draw steps with their options and inputs, symbols, and the positions at which steps fail."""
     symbols = draw(st.lists(st.sampled_from(["A", "B", "C", "D"]), min_size=1, max_size=4, unique=True))
     steps: list[dict[str, Any]] = []
     for number in range(draw(st.integers(1, 5))):
@@ -116,8 +116,13 @@ def plans(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[str], set[Positio
         earlier = [step["name"] for step in steps]
         inputs = draw(st.lists(st.sampled_from(earlier), unique=True)) if earlier else []
         on_error = draw(st.sampled_from(["fail", "collect"])) if each == "symbol" else "fail"
-        steps.append({"name": f"step_{number}", "each": each, "inputs": inputs, "on_error": on_error})
-    possible = [Position(step["name"], symbol) for step in steps for symbol in symbols if step["each"] == "symbol"]
+        options: dict[str, Any] = {"each": each, "on_error": on_error}
+        if draw(st.booleans()):
+            options |= {"parallel": True} if each == "symbol" else {"group": f"group-{number}"}
+        steps.append({"name": f"step_{number}", "inputs": inputs, "options": options})
+    possible = [
+        Position(step["name"], symbol) for step in steps for symbol in symbols if step["options"]["each"] == "symbol"
+    ]
     failing = draw(st.sets(st.sampled_from(possible))) if possible else set()
     return steps, symbols, failing
 
@@ -134,12 +139,12 @@ def build(steps: list[dict[str, Any]], failing: set[Position], calls: list[Posit
                 raise ValueError(f"{position} fails")
             return f"{step['name']}({sorted(given.items())})"
 
-        names = ["ctx", *(["symbol"] if step["each"] == "symbol" else []), *step["inputs"]]
+        names = ["ctx", *(["symbol"] if step["options"]["each"] == "symbol" else []), *step["inputs"]]
         parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
         function.__name__ = step["name"]
         function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         function.__annotations__ = {"return": str}
-        workflow.step(each=step["each"], on_error=step["on_error"])(function)
+        workflow.step(**step["options"])(function)
     return workflow
 
 
