@@ -23,10 +23,10 @@ check: install ## lint, format, types, import contracts, dead code
 test: install ## run all tests
 	$(BIN)/pytest
 
-bench: install ## measure throughput, latency, recovery, cancellation, and what preemption costs and gives
-	$(BIN)/python -m tests.bench && $(BIN)/python -m tests.bench.preempting
+bench: install ## measure throughput, latency, recovery, cancellation, preemption, and steps side by side
+	$(BIN)/python -m tests.bench && $(BIN)/python -m tests.bench.preempting && $(BIN)/python -m tests.bench.branching
 
-chaos: install ## simulate 100,000 steps, race 10,000 interrupts, kill 65 processes under 1,000 runs with orders
+chaos: install ## simulate 100,000 steps, race 10,000 interrupts, kill 65 processes under 2,000 runs
 	$(BIN)/pytest -m chaos && $(BIN)/python -m tests.simulation --steps 100000 && $(BIN)/python -m tests.chaos.interrupts && $(BIN)/python -m tests.chaos
 
 lock: install ## renew the hashed requirements from pyproject.toml

@@ -15,6 +15,10 @@ WORKERS_KEY = "blotter:workers"
 GENERATION_KEY = "blotter:generation"
 """Holds a random value for as long as Redis keeps what it is given; a wipe destroys it."""
 
+FULL_LIMITS_KEY = "blotter:limits:full"
+"""The keys of limits for whose places runs wait, as a JSON list; the dispatcher says so for as long as they do."""
+FULL_LIMITS_TTL = timedelta(seconds=5)
+
 SCHEDULER_KEY = "blotter:scheduler:alive"
 """Exists while beat runs."""
 SCHEDULER_TTL = timedelta(seconds=5)

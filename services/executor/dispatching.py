@@ -128,6 +128,8 @@ class Dispatcher:
             self._look_at = now + LOOK_EVERY
             self._reconcile(now)
             self._look_after_joins(now)
+            if full := self._runs.full_limits():
+                self._sender.tell_full(full)
         self._preempt(now)
         self._press(now)
         due_at = self._runs.next_due_at()

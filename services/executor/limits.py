@@ -62,9 +62,9 @@ class Limits:
             if not queue:
                 del self._parked[key]
 
-    def full(self, run: LiveRun) -> str | None:
-        """Return the key for whose place a parked run waits, None for one that waits for none."""
-        return self._full(run) if run.is_parked else None
+    def full(self) -> list[str]:
+        """Return the keys for whose places others than the branches of one run wait."""
+        return sorted(key for key, queue in self._parked.items() if any(key in run.limits for _, run in queue[:1]))
 
     def _full(self, run: LiveRun) -> str | None:
         if run.id in self._held:

@@ -217,6 +217,10 @@ class LiveRuns:
         others = sum(self._waiting.values()) - self._stages.waiting(run.task_id)
         return max(self.slots // 2 if others else 2 * self.slots, LEAST_SHARE)
 
+    def full_limits(self) -> list[str]:
+        """Return the keys of limits for whose places runs wait."""
+        return self._limits.full()
+
     def all(self) -> Iterable[LiveRun]:
         """Return every live run and branch."""
         return self._runs.values()

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Protocol
 from uuid import UUID, uuid5
 
+import msgspec
 import redis
 import structlog
 from celery import Celery, group
@@ -18,6 +19,7 @@ from services.executor.interruption import EXIT_GRACE
 from services.executor.live_run import LiveRun
 from services.executor.messages import queued, remove
 from services.executor.queues import BRANCH, INTERRUPT_RUN, RUN
+from shared.heartbeats import FULL_LIMITS_KEY, FULL_LIMITS_TTL
 from shared.routing import level_queue
 
 logger = structlog.get_logger()
@@ -38,6 +40,9 @@ class Sender(Protocol):
 
     def interrupt(self, run: LiveRun, *, grace: timedelta | None) -> None:
         """Have the worker of a running attempt interrupt it, and end its child after `grace`; may get lost."""
+
+    def tell_full(self, limits: Sequence[str]) -> None:
+        """Let it be known for whose places runs wait, for people who ask why; may get lost."""
 
 
 class CelerySender:
@@ -99,6 +104,13 @@ class CelerySender:
             self._workers.cast([str(run.worker)], INTERRUPT_RUN, arguments)
         except OperationalError as error:
             logger.warning("interrupt.not_sent", task_id=str(run.task_id), error=str(error))
+
+    def tell_full(self, limits: Sequence[str]) -> None:
+        """Write it down for a few seconds."""
+        try:
+            self._redis.set(FULL_LIMITS_KEY, msgspec.json.encode(limits), px=FULL_LIMITS_TTL)
+        except redis.RedisError as error:
+            logger.warning("limits.not_told", error=str(error))
 
 
 def _impatient(app: Celery) -> Connection:

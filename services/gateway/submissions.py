@@ -135,6 +135,7 @@ class Submissions:
             "result_ttl_seconds": _given(request.result_ttl_seconds, self._result_ttl_seconds),
             "retry_delay_seconds": strategy.retry_delay_seconds,
             "retry_jitter": strategy.retry_jitter,
+            "limits": strategy.limits,
             "steps": strategy.steps,
             "definition_hash": strategy.definition_hash,
         }

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.status import queries
-from services.status.reasons import busy_reason, no_worker_reason, queued_reason, retry_reason
+from services.status.reasons import busy_reason, limit_reason, no_worker_reason, queued_reason, retry_reason
 from services.status.resources import Resources
 from services.status.workers import Workers
 from shared.documents import default_reason, preempted_reason
@@ -32,6 +32,8 @@ async def reason(resources: Resources, view: TaskView) -> str | None:
 
 
 async def _queued(resources: Resources, view: TaskView) -> str | None:
+    if (limited := await _limited(resources, view)) is not None:
+        return limited
     workers = await _workers(resources, view)
     if workers is not None and not workers.slots:
         return _no_worker(view, since=None if view.attempts else view.submitted_at)
@@ -42,13 +44,25 @@ async def _queued(resources: Resources, view: TaskView) -> str | None:
     return busy_reason(workers.slots, lower=sum(other.rank > view.priority.rank for other in taken))
 
 
+async def _limited(resources: Resources, view: TaskView) -> str | None:
+    full = await resources.heartbeats.full_limits()
+    submitted = await _submitted(resources, view) if full else None
+    limits = submitted.limits if submitted else {}
+    return limit_reason({key: most for key, most in limits.items() if key in full})
+
+
+async def _submitted(resources: Resources, view: TaskView) -> Submitted | None:
+    recorded = await resources.log.streams([UUID(view.task_id)], limit=1)
+    event = recorded[0].event if recorded else None
+    return event if isinstance(event, Submitted) else None
+
+
 async def _retrying(resources: Resources, view: TaskView) -> str | None:
     step = await resources.tables.ask(queries.retrying_step, UUID(view.task_id))
-    submitted = await resources.log.streams([UUID(view.task_id)], limit=1)
-    if step is None or not submitted or not isinstance(submitted[0].event, Submitted):
+    submitted = await _submitted(resources, view)
+    if step is None or submitted is None:
         return None
-    plan = submitted[0].event.steps
-    return retry_reason(step, plan, max_retries=view.max_retries, next_retry_at=view.next_retry_at)
+    return retry_reason(step, submitted.steps, max_retries=view.max_retries, next_retry_at=view.next_retry_at)
 
 
 async def _preempted(resources: Resources, view: TaskView) -> str:

@@ -1,6 +1,6 @@
 """Why a task is not running, in a sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from services.status.queries import COUNT_LIMIT, Ahead
@@ -49,6 +49,12 @@ def no_worker_reason(priority: Priority, queue: str, *, since: datetime | None) 
         f"no worker takes {priority}-priority tasks now{waiting}: start one (`blotter up` does), or name the queue "
         f"{queue} in BLOTTER_WORKER_QUEUES of one that runs"
     )
+
+
+def limit_reason(full: Mapping[str, int]) -> str | None:
+    """Return for a place under which limits a task waits, of which all places are taken; None for none."""
+    listed = " and ".join(f"{key} (at most {most:,} at once)" for key, most in sorted(full.items()))
+    return f"waiting for a place under the limit of {listed}" if listed else None
 
 
 _UNLESS = "a step must not be cut short, or was too often"

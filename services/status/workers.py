@@ -8,7 +8,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from services.status.quiet_redis import QuietRedis
-from shared.heartbeats import WORKERS_KEY, WorkerHeartbeat, decode_heartbeats, heartbeat_key
+from shared.heartbeats import FULL_LIMITS_KEY, WORKERS_KEY, WorkerHeartbeat, decode_heartbeats, heartbeat_key
 
 
 class Workers(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class Workers(msgspec.Struct, frozen=True):
 
 
 class Heartbeats:
-    """Reads the heartbeats of workers."""
+    """Reads the heartbeats of workers, and what the dispatcher says of limits."""
 
     def __init__(self, redis: QuietRedis) -> None:
         self._redis = redis
@@ -33,6 +33,11 @@ class Heartbeats:
         """Return the living workers that serve `queue`, None when Redis does not answer."""
         beats = await self._redis.ask(_read)
         return None if beats is None else serving(beats, queue)
+
+    async def full_limits(self) -> frozenset[str]:
+        """Return the keys of limits for whose places runs wait, none when Redis does not answer."""
+        told = await self._redis.ask(lambda redis: redis.get(FULL_LIMITS_KEY))
+        return frozenset(msgspec.json.decode(told, type=list[str])) if told else frozenset()
 
 
 async def _read(redis: Redis) -> Mapping[str, WorkerHeartbeat]:

@@ -14,7 +14,7 @@ from tests.venue.server import serving
 def main() -> int:
     """Rage, count, print."""
     arguments = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    arguments.add_argument("--runs", type=int, default=1000)
+    arguments.add_argument("--runs", type=int, default=2000, help="every second one with a group of five")
     arguments.add_argument("--strikes", type=int, default=65, help="kills, the wipe and the dead PostgreSQL among them")
     arguments.add_argument("--seed", type=int, default=1)
     chosen = arguments.parse_args()

@@ -7,6 +7,8 @@ import threading
 import uuid
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import httpx
@@ -17,11 +19,13 @@ from shared.domain.orders import OrderState
 from shared.log.event_log import EventLog
 from tests.e2e.stack import Stack
 from tests.projection_check import differences
+from tests.strategies.five_beside import SYMBOLS
 from tests.venue.faults import Fault, Moment
 from tests.venue.server import KEY, Venue
 from tests.waiting import until
 
-STRATEGY = "five-orders"
+STRATEGIES = {"five-orders": ("MSFT",), "five-beside": SYMBOLS}
+"""What is submitted, in turn, and for which symbols."""
 VICTIMS = ("worker", "child", "child", "dispatcher", "projector", "status", "gateway", "scheduler")
 HTTP_TIMEOUT_SECONDS = 0.5
 PERIOD = timedelta(milliseconds=1500)
@@ -74,13 +78,16 @@ class Storm:
 
     def _submit(self) -> None:
         names = random.Random(self.seed)
+        turns = cycle(STRATEGIES)
         for _ in range(self.runs):
             key = str(uuid.UUID(int=names.getrandbits(128), version=4))
-            self.tasks.append(until(lambda key=key: self._submitted(key), seconds=60, every=0.2, hint="no 202"))  # type: ignore[misc]
+            submitted = partial(self._submitted, next(turns), key)
+            self.tasks.append(until(submitted, seconds=60, every=0.2, hint="no 202"))
 
-    def _submitted(self, key: str) -> str | None:
+    def _submitted(self, strategy: str, key: str) -> str | None:
         """Submit one run; a gateway that is away, or died before it answered, is asked again with the same key."""
-        body = {"strategy_id": STRATEGY, "symbols": ["MSFT"], "parameters": {"calls": str(self.calls)}}
+        symbols, parameters = STRATEGIES[strategy], {"calls": str(self.calls)}
+        body = {"strategy_id": strategy, "symbols": symbols, "parameters": parameters}
         try:
             answer = self.stack.http.post("/api/tasks", json=body, headers={"Idempotency-Key": key})
         except httpx.TransportError:

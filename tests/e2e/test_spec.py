@@ -347,3 +347,19 @@ def test_r11_a_chain_passes_outputs_on_and_stops_at_a_failure(stack: Stack) -> N
     failed = stack.wait(stack.submit("faulty", parameters={"kind": "permanent"}), "FAILURE")
     steps = stack.http.get(f"/api/tasks/{failed['task_id']}/steps").json()["items"]
     assert [(step["step"], step["state"]) for step in steps] == [("before", "completed"), ("fail", "failed")]
+
+
+def test_r11_independent_steps_run_side_by_side_and_all_are_awaited(stack: Stack) -> None:
+    """Each symbol and each chart is a task of its own; the next stage starts when all have ended, with all results."""
+    task_id = stack.submit("fanning", "AAPL", "IBM", "MSFT")
+    assert stack.wait(task_id, "SUCCESS")["result"]["output"] == [3, 113]
+
+    events = stack.events(task_id)
+    for stage in range(1, 5):
+        opened, closed = (
+            next(e for e in events if e["type"] == f"execution.{what}" and e["data"]["opening"] == stage)
+            for what in ("stage_opened", "stage_closed")
+        )
+        ended = [e for e in events if e["type"] == "branch.completed" and e["data"]["opening"] == stage]
+        assert len(ended) == len(opened["data"]["members"]) == closed["data"]["completed"]
+        assert all(opened["position"] < event["position"] < closed["position"] for event in ended)

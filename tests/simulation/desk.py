@@ -52,6 +52,9 @@ class Interrupts:
         """Put pointers into their queues."""
         self.redis.send(runs)
 
+    def tell_full(self, limits: Sequence[str]) -> None:
+        """Nobody asks."""
+
     def withdraw(self, runs: Sequence[LiveRun]) -> int:
         """Take pointers out."""
         return self.redis.withdraw(runs)

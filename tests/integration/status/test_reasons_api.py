@@ -18,7 +18,15 @@ from services.status.settings import StatusSettings
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase
 from shared.domain.priority import Priority
-from shared.heartbeats import TTL, WORKERS_KEY, ActiveRun, WorkerHeartbeat, heartbeat_key
+from shared.heartbeats import (
+    FULL_LIMITS_KEY,
+    FULL_LIMITS_TTL,
+    TTL,
+    WORKERS_KEY,
+    ActiveRun,
+    WorkerHeartbeat,
+    heartbeat_key,
+)
 from shared.log.event_log import EventLog
 from tests.builders import NOW, PLAN, WORKER, in_phase, running, stamp, submitted, waiting_for_retry
 
@@ -175,3 +183,17 @@ async def test_without_redis_the_rest_is_still_told(log: EventLog, project: Proj
         assert await reason(api, first.id) == "waiting for a free worker"
         assert await reason(api, second.id) == "waiting behind 1 normal-priority task"
         assert (await reason(api, preempted.id)).endswith("as soon as a worker is free")
+
+
+async def test_a_task_whose_limit_is_full_says_so(
+    api: httpx.AsyncClient, log: EventLog, project: Project, settings: StatusSettings, beat: Beat
+) -> None:
+    """What the dispatcher says of limits counts for the tasks that are under them, and for nobody else."""
+    beat()
+    limited, other = submitted(limits={"venue:alpaca": 5}), submitted()
+    save(log, project, limited, other)
+    with redis.Redis.from_url(settings.redis_url) as client:
+        client.set(FULL_LIMITS_KEY, msgspec.json.encode(["venue:alpaca"]), px=FULL_LIMITS_TTL)
+
+    assert await reason(api, limited.id) == "waiting for a place under the limit of venue:alpaca (at most 5 at once)"
+    assert "limit" not in str(await reason(api, other.id))

@@ -32,6 +32,7 @@ class ListSender:
         self.withdrawn: list[UUID] = []
         self.interrupted: list[tuple[UUID, int, timedelta | None]] = []
         self.away = False
+        self.full: list[str] = []
 
     def send(self, runs: Sequence[LiveRun]) -> None:
         """Keep pointers."""
@@ -47,6 +48,10 @@ class ListSender:
     def interrupt(self, run: LiveRun, *, grace: timedelta | None) -> None:
         """Note who was interrupted, and the grace."""
         self.interrupted.append((run.id, run.attempt, grace))
+
+    def tell_full(self, limits: Sequence[str]) -> None:
+        """Keep what was told."""
+        self.full = list(limits)
 
 
 class QuietScout:

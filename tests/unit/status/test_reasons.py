@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.status.queries import COUNT_LIMIT, Ahead
-from services.status.reasons import busy_reason, queued_reason, retry_reason
+from services.status.reasons import busy_reason, limit_reason, queued_reason, retry_reason
 from shared.domain.priority import Priority
 from shared.domain.views import step_views
 from tests.builders import PLAN, stamp, waiting_for_retry
@@ -58,3 +58,14 @@ def test_a_retrying_task_names_retry_time_and_error(due: Any, reason: str) -> No
 def test_the_next_task_tells_who_has_the_workers(slots: int, lower: int, reason: str) -> None:
     """Those of lower levels are to make way."""
     assert busy_reason(slots, lower=lower).startswith(reason)
+
+
+def test_a_task_under_a_full_limit_says_which() -> None:
+    """Every limit whose places are taken is named, with its number."""
+    assert limit_reason({"venue:alpaca": 5}) == (
+        "waiting for a place under the limit of venue:alpaca (at most 5 at once)"
+    )
+    assert limit_reason({"b": 1, "a": 2}) == (
+        "waiting for a place under the limit of a (at most 2 at once) and b (at most 1 at once)"
+    )
+    assert limit_reason({}) is None
