@@ -27,7 +27,7 @@ bench: install ## measure throughput, latency, recovery, cancellation, preemptio
 	$(BIN)/python -m tests.bench && $(BIN)/python -m tests.bench.preempting && $(BIN)/python -m tests.bench.branching
 
 chaos: install ## simulate 100,000 steps, race 10,000 interrupts, kill 65 processes under 2,000 runs
-	$(BIN)/pytest -m chaos && $(BIN)/python -m tests.simulation --steps 100000 && $(BIN)/python -m tests.chaos.interrupts && $(BIN)/python -m tests.chaos
+	$(BIN)/pytest -m chaos && $(BIN)/python -m tests.simulation --steps 100000 && $(BIN)/python -m tests.chaos.interrupts && $(BIN)/python -m tests.chaos.large_run && $(BIN)/python -m tests.chaos
 
 lock: install ## renew the hashed requirements from pyproject.toml
 	$(COMPILE) $(SERVICES) --output-file requirements/run.txt pyproject.toml && $(COMPILE) --all-extras --constraint requirements/run.txt --output-file requirements/dev.txt pyproject.toml

@@ -47,10 +47,10 @@ class Notebook:
 class Following:
     """A follower in a thread."""
 
-    def __init__(self, database_url: str, notebook: Notebook) -> None:
+    def __init__(self, database_url: str, notebook: Notebook, pace: timedelta) -> None:
         """Not started yet."""
         self.log = EventLog(database_url)
-        self.follower = Follower(self.log, database_url, notebook)
+        self.follower = Follower(self.log, database_url, notebook, pace=pace)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.follower.run, args=(self._stop,))
 
@@ -77,9 +77,9 @@ class Following:
 
 
 @contextmanager
-def following(database_url: str, notebook: Notebook) -> Iterator[Following]:
+def following(database_url: str, notebook: Notebook, *, pace: timedelta = timedelta()) -> Iterator[Following]:
     """Follow for as long as the context lasts."""
-    each = Following(database_url, notebook)
+    each = Following(database_url, notebook, pace)
     each.start()
     try:
         yield each

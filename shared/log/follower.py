@@ -117,7 +117,9 @@ class Follower:
             if len(events) < BATCH:
                 wait = IDLE_POLL if due_in is None else min(IDLE_POLL, max(due_in, timedelta()))
                 for _ in connection.notifies(timeout=wait.total_seconds(), stop_after=1):
-                    stop.wait(max(0.0, ready_at - time.monotonic()))
+                    # What is due does not wait for the pace: the news may be of the handler's own making.
+                    pause = ready_at - time.monotonic()
+                    stop.wait(max(0.0, pause if due_in is None else min(pause, due_in.total_seconds())))
 
     def _wanted(self, rows: Sequence[TupleRow]) -> list[Recorded]:
         return [

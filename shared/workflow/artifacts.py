@@ -21,8 +21,8 @@ def keep(name: str, value: Any, *, store: ObjectStore) -> ObjectRef:
     """Store the artifact `name` and return its reference.
 
     Bytes are kept as they are, under the media type of the extension, and text as UTF-8. A polars or pandas DataFrame
-    is Parquet, or CSV if the name ends in .csv; a figure is PNG; anything else is JSON, for people: other than an
-    output it need not come back as the same type. Raises OutputRefused for what cannot be kept.
+    is Parquet, or CSV if the name ends in .csv; a figure is PNG, or SVG if the name ends in .svg; anything else is JSON,
+    for people: other than an output it need not come back as the same type. Raises OutputRefused for what cannot be kept.
     """
     try:
         data, media_type = _content(name, value)
@@ -40,7 +40,8 @@ def _content(name: str, value: Any) -> tuple[bytes, str]:
         case OutputKind.BYTES:
             return bytes(value), _media_type(name, BYTES)
         case OutputKind.FIGURE:
-            return tables.png(value), tables.PNG
+            vector = name.lower().endswith(".svg")
+            return (tables.svg(value), tables.SVG) if vector else (tables.png(value), tables.PNG)
         case OutputKind.JSON:
             return _json(value), JSON
         case _:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 PARQUET = "application/vnd.apache.parquet"
 PNG = "image/png"
+SVG = "image/svg+xml"
 
 
 def kind_of(value: Any) -> OutputKind:
@@ -64,8 +65,17 @@ def read_pandas(data: bytes) -> Any:
 
 def png(figure: Any) -> bytes:
     """Return `figure` (matplotlib's, or anything with a `savefig` like it) as PNG."""
+    return _saved(figure, "png")
+
+
+def svg(figure: Any) -> bytes:
+    """Return `figure` as SVG."""
+    return _saved(figure, "svg")
+
+
+def _saved(figure: Any, form: str) -> bytes:
     buffer = BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format=form)
     return buffer.getvalue()
 
 

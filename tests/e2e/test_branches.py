@@ -53,20 +53,29 @@ def completed(stack: Stack, task_id: str) -> list[tuple[str, str]]:
 
 def history(stack: Stack, task_id: str) -> list[dict[str, Any]]:
     """All events of a run and its branches."""
-    events: list[dict[str, Any]] = []
+    return pages(stack, f"/api/tasks/{task_id}/events")
+
+
+def steps(stack: Stack, task_id: str) -> list[dict[str, Any]]:
+    """A row for each step and symbol."""
+    return pages(stack, f"/api/tasks/{task_id}/steps")
+
+
+def pages(stack: Stack, path: str) -> list[dict[str, Any]]:
+    """All items of a list, page by page."""
+    items: list[dict[str, Any]] = []
     query = ""
     while True:
-        page = stack.http.get(f"/api/tasks/{task_id}/events?limit=500{query}").json()
-        events += page["items"]
+        page = stack.http.get(f"{path}?limit=500{query}").json()
+        items += page["items"]
         if page["next_cursor"] is None:
-            return events
+            return items
         query = f"&cursor={page['next_cursor']}"
 
 
 def at_work(stack: Stack, task_id: str, step: str) -> list[dict[str, Any]]:
     """The rows of a step that run now."""
-    rows = stack.http.get(f"/api/tasks/{task_id}/steps?limit=500").json()["items"]
-    return [row for row in rows if row["step"] == step and row["state"] == "running"]
+    return [row for row in steps(stack, task_id) if row["step"] == step and row["state"] == "running"]
 
 
 def test_every_symbol_runs_once_and_the_join_has_them_all(crew: Stack, traces: Path) -> None:
@@ -136,7 +145,7 @@ def test_collected_errors_are_in_the_result_and_the_others_go_on(crew: Stack) ->
         ("check", "DEADLY", "worker_lost"),
     }
     assert task["result"]["output"][0] == 2
-    rows = crew.http.get(f"/api/tasks/{task_id}/steps?limit=500").json()["items"]
+    rows = steps(crew, task_id)
     assert {row["symbol"] for row in rows if row["state"] == "skipped"} == {"BROKEN", "DEADLY"}
 
 
@@ -173,8 +182,7 @@ def test_cancelled_in_a_stage_a_run_stops_its_members_and_can_go_on(crew: Stack,
     crew.wait(task_id, "REVOKED", seconds=10)
 
     assert len(calls(traces)) < 12
-    rows = crew.http.get(f"/api/tasks/{task_id}/steps?limit=500").json()["items"]
-    assert {row["state"] for row in rows} == {"cancelled"}
+    assert {row["state"] for row in steps(crew, task_id)} == {"cancelled"}
     closed = [e["type"] for e in history(crew, task_id)]
     assert closed[-1] == "execution.cancelled"
     assert closed.count("branch.closed") == closed.count("branch.attempt_started")

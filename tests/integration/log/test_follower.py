@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -127,6 +128,32 @@ def test_a_follower_whose_connection_is_ended_connects_again(migrated_database_u
         until(lambda: notebook.starts == 2)
         positions += log.save_execution(running())
         until(lambda: notebook.positions == positions)
+
+
+class Busy(Notebook):
+    """Always has something to do, and appends what it has done, which comes back to it as news."""
+
+    def __init__(self, log: EventLog, times: int) -> None:
+        """Do so many things."""
+        super().__init__()
+        self._log = log
+        self._left = times
+
+    def tick(self) -> timedelta | None:
+        """Do the next thing; the one after it is due at once."""
+        if not self._left:
+            return None
+        self._left -= 1
+        self._log.save_execution(running())
+        return timedelta()
+
+
+def test_what_is_due_does_not_wait_for_the_pace(migrated_database_url: str, log: EventLog) -> None:
+    """A handler whose own events come back to it works on at its own speed, however slowly news is taken in."""
+    pace = timedelta(seconds=5)
+    busy = Busy(log, times=20)
+    with following(migrated_database_url, busy, pace=pace):
+        until(lambda: len(busy.positions) >= 38, seconds=pace.total_seconds())
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ class Figure:
 
     def savefig(self, file: BytesIO, *, format: str) -> None:
         """Write a picture."""
-        file.write(b"\x89PNG")
+        file.write({"png": b"\x89PNG", "svg": b"<svg/>"}[format])
 
 
 class Point(msgspec.Struct):
@@ -38,6 +38,7 @@ DECISION = Decision(symbol="MSFT", action=Side.BUY, quantity=10, reason="It fell
     ("name", "value", "media_type", "content"),
     [
         ("chart.png", Figure(), "image/png", b"\x89PNG"),
+        ("chart.svg", Figure(), "image/svg+xml", b"<svg/>"),
         ("report.html", "<p>\u00e9</p>", "text/html", "<p>\u00e9</p>".encode()),
         ("notes", "plain", "text/plain; charset=utf-8", b"plain"),
         ("report.pdf", b"%PDF", "application/pdf", b"%PDF"),
