@@ -4,9 +4,11 @@ Its run decides over it, in a stream that others write to: every append says whi
 on, and is decided again when the run has moved on. After its own end it looks whether it was the last of its stage.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import islice
 from typing import NoReturn
+from uuid import UUID
 
 import structlog
 
@@ -23,6 +25,9 @@ from shared.log.runs import guard_of
 from shared.workflow.engine import Stopped
 
 logger = structlog.get_logger()
+
+AT_FIRST = 8
+"""Of how many members a finisher asks first; in a large stage most of its questions end there."""
 
 Decide = Callable[[Branch, Stamp], None]
 """What to append, decided on the branch as it is; called again after a reload."""
@@ -45,8 +50,9 @@ class BranchAttempt:
     def branch(self) -> Branch:
         """Return the branch as the log has it: read again after an append that may have been stored or not."""
         if self._in_doubt:
-            run = read_branch(self._log, self._branch)
-            self._branch = run.branches[self._branch.id]
+            known = self._branch
+            run = self._log.member(known.run.id, opening=known.opening, step=known.step, symbol=known.symbol)
+            self._branch = run.branch(known.opening, known.step, known.symbol)
             self._in_doubt = False
         return self._branch
 
@@ -145,8 +151,8 @@ class BranchAttempt:
         """
         run = self.execution
         # The last ones first: while the stage is at work they have not ended, and the question is answered at once.
-        members = [branch.id for branch in reversed(run.stage())]
-        if run.phase is Phase.AT_JOIN and not self._log.have_all_ended(members):
+        members = run.stages.newest_first(run.opening)
+        if run.phase is Phase.AT_JOIN and not all(self._log.have_all_ended(some) for some in _parts(members)):
             return
         while not run.phase.ended:
             run = self._log.execution(run.id)
@@ -161,6 +167,9 @@ class BranchAttempt:
             return
 
 
-def read_branch(log: EventLog, branch: Branch) -> WorkflowExecution:
-    """Return the run of a branch, as far as this branch needs it."""
-    return log.member(branch.run.id, opening=branch.opening, step=branch.step, symbol=branch.symbol)
+def _parts(members: Iterator[UUID]) -> Iterator[list[UUID]]:
+    """Yield a few of the members first, then the others in one question."""
+    if some := list(islice(members, AT_FIRST)):
+        yield some
+    if others := list(members):
+        yield others

@@ -44,9 +44,7 @@ class BranchRunner:
             while True:
                 try:
                     run = self._log.member(task_id, opening=opening, step=step, symbol=symbol)
-                    if stream not in run.branches:
-                        raise Refused(f"Task {task_id} has opened no stage {opening} with step {step!r} for {symbol}.")
-                    branch = run.branches[stream]
+                    branch = run.branch(opening, step, symbol)
                     branch.claim(worker_stamp(worker, self._now), attempt=attempt, worker=worker)
                     self._log.save_execution(run)
                 except VersionConflict:

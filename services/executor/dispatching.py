@@ -237,13 +237,14 @@ class Dispatcher:
 
     def _decide(self, run: LiveRun, what: str, command: Callable[[WorkflowExecution | Branch, Stamp], None]) -> bool:
         """Append what `command` decides on a run or a branch, unless it has moved on: then False."""
-        if run.step is None or run.opening is None:
+        opening, step, symbol = run.opening, run.step, run.symbol
+        if step is None or opening is None:
             return self._decide_run(run, what, command)
 
         def decide(execution: WorkflowExecution, stamp: Stamp) -> None:
-            command(execution.branches[run.id], stamp)
+            command(execution.branch(opening, step, symbol), stamp)
 
-        read = partial(self._log.member, opening=run.opening, step=run.step, symbol=run.symbol)
+        read = partial(self._log.member, opening=opening, step=step, symbol=symbol)
         return self._decide_run(run, what, decide, read=read)
 
     def _decide_run(

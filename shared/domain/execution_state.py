@@ -14,8 +14,10 @@ from shared.domain import execution_events as happened
 from shared.domain.branch import Branch, time_at_work
 from shared.domain.branch_events import BranchCompleted, BranchEvent, BranchFailed, BranchPreempted
 from shared.domain.catalogue import OnError, StepDescription, StepScope
+from shared.domain.errors import Refused
 from shared.domain.events import Event
 from shared.domain.execution_records import OrderRecord, StepKey, StepRecord, StepState
+from shared.domain.opened_stages import OpenedStages
 from shared.domain.orders import OrderState
 from shared.domain.outputs import Output
 from shared.domain.phases import TRANSITIONS, Phase
@@ -28,8 +30,8 @@ class ExecutionState:
     """A run's submission, phase, steps, orders and artifacts; `spent` is its time at work in ended attempts.
 
     `opening` is the number of the last stage that was opened, and `in_stage` tells that it has not been closed.
-    `branches` are the members of all stages by stream, `members` the newest of each step and symbol. `events` counts
-    what has happened to the run and its branches. An open stage is settled in part, as far as its branches were read.
+    `stages` holds the branches of all of them. `events` counts what has happened to the run and its branches. An open
+    stage is settled in part, as far as its branches were read.
     `losses` counts workers lost without a boundary in between: it tells a run that kills its worker from bad luck.
     `has_late_orders` tells that one has changed since the run ended, which its result cannot know.
     `yields_to` is the task that the running attempt is asked to make way for; `preempted_by` the last one it did.
@@ -63,8 +65,7 @@ class ExecutionState:
         self.losses = 0
         self.opening = 0
         self.in_stage = False
-        self.branches: dict[UUID, Branch] = {}
-        self.members: dict[StepKey, Branch] = {}
+        self.stages = OpenedStages(cast("StageDecisions", self))
         self._restarted_after = 0
 
     @property
@@ -96,7 +97,7 @@ class ExecutionState:
         Branches that were at work at once count once.
         """
         running = now - self.attempt_started_at if self.phase.at_work and self.attempt_started_at else timedelta()
-        branches = time_at_work((b for b in self.branches.values() if b.opening > self._restarted_after), now)
+        branches = time_at_work(self.stages.touched(after=self._restarted_after), now)
         return timedelta(seconds=self.submitted.timeout_seconds) - self.spent - running - branches
 
     def overdue_step(self, now: datetime) -> StepDescription | None:
@@ -131,15 +132,33 @@ class ExecutionState:
             for earlier in reversed(self.submitted.steps):
                 if earlier.name in wanted:
                     wanted.update(earlier.inputs)
-        return [
-            branch
-            for branch in self.branches.values()
-            if branch.step in wanted and (symbol is None or branch.symbol in (None, symbol))
-        ]
+        return self.stages.of_steps(wanted, symbol)
+
+    @property
+    def was_restarted(self) -> bool:
+        """Tell whether the run has gone on after an end with stages before it."""
+        return self._restarted_after > 0
+
+    @property
+    def branches(self) -> dict[UUID, Branch]:
+        """Return all branches by their stream."""
+        return self.stages.all()
+
+    @property
+    def members(self) -> dict[StepKey, Branch]:
+        """Return the branch of each step and symbol, in the last stage that had it."""
+        return self.stages.members()
+
+    def branch(self, opening: int, step: str, symbol: str | None) -> Branch:
+        """Return one member of a stage. Raises Refused when no such stage was opened."""
+        found = self.stages.branch(opening, step, symbol)
+        if found is None:
+            raise Refused(f"Task {self.id} has opened no stage {opening} with step {step!r} for {symbol}.")
+        return found
 
     def stage(self) -> list[Branch]:
         """Return the members of the stage that was opened last."""
-        return [branch for branch in self.branches.values() if branch.opening == self.opening]
+        return self.stages.of(self.opening)
 
     def retries(self, step: str, symbol: str | None) -> int:
         """Return how often this step and symbol were retried already."""
@@ -199,7 +218,7 @@ class ExecutionState:
             self.in_stage = False
 
     def _apply_to_branch(self, event: BranchEvent) -> None:
-        branch = self.branches.get(event.originator_id)
+        branch = self.stages.branch(event.opening, event.step, event.symbol)
         if branch is None or event.originator_version <= branch.version:
             return
         branch.apply(event)
@@ -218,10 +237,7 @@ class ExecutionState:
         self._end_attempt(event.at)
         self.losses = 0
         self.opening, self.in_stage = event.opening, True
-        for member in event.members:
-            branch = Branch(cast("StageDecisions", self), event.opening, member.step, member.symbol)
-            self.branches[branch.id] = branch
-            self.members[branch.key] = branch
+        self.stages.open(event.opening, event.members)
 
     def _restart(self) -> None:
         due = self._due_again()
@@ -233,7 +249,7 @@ class ExecutionState:
             for key, record in self.steps.items()
             if record.state is StepState.COMPLETED or (record.state is StepState.FAILED and record.step not in due)
         }
-        self.members.clear()
+        self.stages.forget_members()
         self.left_out.clear()
         for record in self.steps.values():
             if record.state is StepState.FAILED:

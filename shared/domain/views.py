@@ -184,7 +184,7 @@ def step_views(execution: WorkflowExecution) -> Iterator[StepView]:
 
 def _step_view(execution: WorkflowExecution, index: int, record: StepRecord, *, is_running: bool) -> StepView:
     state, started_at, worker = record.state, record.started_at, record.worker
-    branch = execution.members.get((record.step, record.symbol))
+    branch = execution.stages.newest(record.step, record.symbol)
     if (record.step, record.symbol) in execution.left_out:
         state = StepState.SKIPPED
     elif is_running:

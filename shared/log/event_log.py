@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from shared.domain.branch import ENDS, branch_id
 from shared.domain.errors import VersionConflict
 from shared.domain.events import EVENTS, Event
-from shared.domain.execution import WorkflowExecution
+from shared.domain.execution import WorkflowExecution, fold
 from shared.log.clock import NOW
 from shared.log.mapper import MsgspecMapper
 from shared.log.recorder import NO_LIMIT, SCHEMA, Guard, OneTripRecorder
@@ -75,7 +75,11 @@ class EventLog(Application[UUID]):
         run = folded(task_id, stream)
         wanted = [branch_id(task_id, opening, step, symbol)]
         wanted += [branch.id for branch in run.branches_into(step, symbol)]
-        return folded(task_id, stream, self.streams(wanted))
+        branches = self.streams(wanted)
+        if run.was_restarted:  # what its branches did before and after counts in the order of the log only
+            return folded(task_id, stream, branches)
+        fold(run, (recorded.event for recorded in branches))
+        return run
 
     def streams(self, originator_ids: Sequence[UUID], *, until: int | None = None) -> list[Recorded]:
         """Return the events of some streams in the order of the log."""

@@ -21,8 +21,9 @@ def keep(name: str, value: Any, *, store: ObjectStore) -> ObjectRef:
     """Store the artifact `name` and return its reference.
 
     Bytes are kept as they are, under the media type of the extension, and text as UTF-8. A polars or pandas DataFrame
-    is Parquet, or CSV if the name ends in .csv; a figure is PNG, or SVG if the name ends in .svg; anything else is JSON,
-    for people: other than an output it need not come back as the same type. Raises OutputRefused for what cannot be kept.
+    is Parquet, or CSV if the name ends in .csv; a figure is PNG, or SVG if the name ends in .svg; anything else is
+    JSON, for people: other than an output it need not come back as the same type. Raises OutputRefused for what cannot
+    be kept.
     """
     try:
         data, media_type = _content(name, value)
