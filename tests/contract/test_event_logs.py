@@ -12,19 +12,25 @@ import pytest
 from shared.domain.catalogue_events import CataloguePublished
 from shared.domain.errors import NotFound, VersionConflict
 from shared.domain.events import Event
+from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_events import AttemptStarted, Submitted
 from shared.domain.phases import Phase
 from shared.log.async_event_log import AsyncEventLog
 from shared.log.event_log import EventLog
+from shared.log.recorder import Guard
 from shared.log.runs import Recorded
-from tests.builders import complete_all, running, stamp, submitted
+from tests.builders import at_join, claimed, complete_all, complete_member, running, stamp, submitted
+from tests.memory_log import MemoryEventLog
 
 
 class Log(Protocol):
     """The promise, in asyncio's shape."""
 
-    async def append(self, events: Sequence[Event]) -> list[int]:
+    async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> list[int]:
         """Append all or none."""
+
+    async def save(self, execution: WorkflowExecution) -> list[int]:
+        """Append what was decided on a run and its branches."""
 
     async def stream(self, originator_id: UUID, *, gt: int = 0) -> list[Event]:
         """One stream, oldest first."""
@@ -34,6 +40,9 @@ class Log(Protocol):
 
     async def head(self) -> int:
         """The newest position."""
+
+    async def execution(self, task_id: UUID) -> WorkflowExecution:
+        """A run with its branches."""
 
     async def phase(self, task_id: UUID) -> Phase:
         """Where a run stands."""
@@ -46,9 +55,13 @@ class Blocking:
         """Wrap an open log."""
         self._log = log
 
-    async def append(self, events: Sequence[Event]) -> list[int]:
+    async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> list[int]:
         """Append in a thread."""
-        return await asyncio.to_thread(self._log.append, events)
+        return await asyncio.to_thread(self._log.append, events, guard=guard)
+
+    async def save(self, execution: WorkflowExecution) -> list[int]:
+        """Append in a thread."""
+        return await asyncio.to_thread(self._log.save_execution, execution)
 
     async def stream(self, originator_id: UUID, *, gt: int = 0) -> list[Event]:
         """Read in a thread."""
@@ -62,9 +75,13 @@ class Blocking:
         """Read in a thread."""
         return await asyncio.to_thread(self._log.head)
 
+    async def execution(self, task_id: UUID) -> WorkflowExecution:
+        """Read in a thread."""
+        return await asyncio.to_thread(self._log.execution, task_id)
+
     async def phase(self, task_id: UUID) -> Phase:
         """Read in a thread."""
-        return (await asyncio.to_thread(self._log.execution, task_id)).phase
+        return (await self.execution(task_id)).phase
 
 
 class Asynchronous:
@@ -74,6 +91,8 @@ class Asynchronous:
         """Wrap an open log."""
         self._log = log
         self.append = log.append
+        self.save = log.save_execution
+        self.execution = log.execution
         self.read = log.read
         self.head = log.head
 
@@ -87,9 +106,13 @@ class Asynchronous:
         return (await self._log.execution(task_id)).phase
 
 
-@pytest.fixture(params=["blocking", "asyncio"])
-async def log(request: pytest.FixtureRequest, migrated_database_url: str) -> AsyncIterator[Log]:
-    """Each of the two in turn, on an empty log."""
+@pytest.fixture(params=["blocking", "asyncio", "memory"])
+async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
+    """Each of the two in turn, on an empty log, and the one of the tests."""
+    if request.param == "memory":
+        yield Blocking(MemoryEventLog())
+        return
+    migrated_database_url = request.getfixturevalue("migrated_database_url")
     if request.param == "asyncio":
         async with AsyncEventLog(migrated_database_url) as asynchronous:
             yield Asynchronous(asynchronous)
@@ -210,3 +233,41 @@ def published() -> CataloguePublished:
     return CataloguePublished(
         originator_id=uuid4(), originator_version=1, at=at.at, actor=at.actor, append_id=at.append_id, strategies=()
     )
+
+
+async def test_an_append_may_stand_on_the_version_of_another_stream(log: Log) -> None:
+    """It is refused, whole, as soon as that stream has moved on; its own versions would have allowed it."""
+    run, other = running(), submitted()
+    await log.append(run.collect_events())
+    events = other.collect_events()
+    with pytest.raises(VersionConflict):
+        await log.append(events, guard=Guard(run.id, run.version - 1))
+    assert await log.stream(other.id) == []
+    await log.append(events, guard=Guard(run.id, run.version))
+    assert await log.stream(other.id) == list(events)
+
+
+async def test_a_branch_is_not_written_once_its_run_has_moved_on(log: Log) -> None:
+    """Whoever claims it has read the run before it was cancelled; nobody has written to the branch itself."""
+    run = at_join()
+    await log.save(run)
+    late = await log.execution(run.id)
+    run.request_cancel(stamp(5))
+    await log.save(run)
+    branch = claimed(late, "MSFT", stamp(6))
+    with pytest.raises(VersionConflict):
+        await log.save(late)
+    assert await log.stream(branch.id) == []
+
+
+async def test_a_run_is_read_with_its_branches(log: Log) -> None:
+    """As whoever wrote it has it, in one order."""
+    run = at_join()
+    await log.save(run)
+    for symbol in ("MSFT", "AAPL"):
+        complete_member(run, symbol, stamp(6), value=symbol)
+        await log.save(run)
+    run.settle_stage(stamp(7))
+    await log.save(run)
+    found = await log.execution(run.id)
+    assert (found.phase, found.events, found.steps) == (Phase.JOINED, run.events, run.steps)

@@ -8,6 +8,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import redis
@@ -16,8 +17,9 @@ from kombu.exceptions import OperationalError
 from infra.local.ports import free_port
 from infra.local.valkey import start_valkey
 from services.executor.app import create_app
-from services.executor.pointers import CelerySender
+from services.executor.pointers import CelerySender, group_id
 from services.executor.settings import ExecutorSettings
+from shared.domain.branch import branch_id
 from tests.servers import open_folder
 from tests.unit.executor.live_runs import WORKER, at_work, waiting
 from tests.waiting import until
@@ -103,6 +105,33 @@ def test_a_pointer_that_redis_does_not_take_is_an_error_at_once(post: Post) -> N
     post.come_back()
     post.sender.send([run])
     assert post.redis.llen("normal") == 2
+
+
+def test_members_of_a_stage_are_a_celery_group(post: Post) -> None:
+    """One group for all that are sent together, and for those that come after them; each is a pointer of its own."""
+    task_id = uuid4()
+    members = [
+        waiting(
+            id=branch_id(task_id, 1, "look", symbol),
+            task_id=task_id,
+            symbols=(symbol,),
+            resumed=True,
+            opening=1,
+            step="look",
+            symbol=symbol,
+        )
+        for symbol in ("AAPL", "IBM", "MSFT")
+    ]
+    post.sender.send(members[:2])
+    post.sender.send(members[2:])
+    messages = [json.loads(raw) for raw in reversed(post.redis.lrange("normal.resume", 0, -1))]
+    headers = [message["headers"] for message in messages]
+    assert {header["group"] for header in headers} == {group_id(task_id, 1)}
+    assert [header["id"] for header in headers] == [str(member.id) for member in members]
+    assert {header["task"] for header in headers} == {"executor.branch"}
+    _, arguments, _ = json.loads(b64decode(messages[0]["body"]))
+    assert arguments["branch"] == {"id": str(members[0].id), "opening": 1, "step": "look", "symbol": "AAPL"}
+    assert post.sender.withdraw(members) == 3
 
 
 @pytest.mark.parametrize(("spent", "limit"), [(0, 70.0), (50, 20.0), (100, 10.0)])
