@@ -14,7 +14,7 @@ from shared.domain.phases import Status
 from shared.domain.priority import Priority
 from shared.domain.views import OrderView, StepView, TaskView, trace_id
 from shared.log.runs import Recorded
-from shared.objects.store import ObjectCorrupt, ObjectMissing, ObjectStore
+from shared.objects.store import ObjectCorrupt, ObjectMissing, ObjectStore, StoreUnavailable
 
 _METADATA = ("originator_id", "originator_version", "at", "actor", "append_id", "trace")
 
@@ -23,7 +23,7 @@ def task_document(view: TaskView, *, now: datetime, objects: ObjectStore, reason
     """Return a task as `GET /api/tasks/{task_id}` answers it at `now`.
 
     After its time to live the result is left out and `result_expired` says so; everything else stays. A result that
-    the object store has lost must not hide its task: `result_error` then says what to do.
+    the object store has lost, or cannot give now, must not hide its task: `result_error` then says what to do.
     """
     document: dict[str, Any] = msgspec.to_builtins(view)
     del document["late_orders"]
@@ -32,7 +32,7 @@ def task_document(view: TaskView, *, now: datetime, objects: ObjectStore, reason
     if view.result is not None and not expired:
         try:
             document["result"] = result_document(view.result, view.late_orders, objects)
-        except (ObjectMissing, ObjectCorrupt) as error:
+        except (ObjectMissing, ObjectCorrupt, StoreUnavailable) as error:
             document["result_error"] = error.detail
     document["reason"] = reason or default_reason(view)
     return document

@@ -1,5 +1,6 @@
 """Settings that every service reads from the environment."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field
@@ -17,13 +18,24 @@ class Settings(BaseSettings):
     redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
     status_url: str = Field("http://127.0.0.1:8010", pattern="^https?://", description="the status service's query API")
     home: Path = Field(Path(".blotter"), description="folder for objects, logs and the local stack's data")
+    objects_url: str | None = Field(
+        None, description="s3://bucket/prefix or file:///folder of the object store; BLOTTER_HOME/objects if unset"
+    )
+    object_grace_seconds: float = Field(
+        7 * 86_400.0, ge=3600, description="age at which an object that the log does not refer to may be removed"
+    )
     log_format: str = Field("auto", pattern="^(auto|json|console)$", description="auto: console on a terminal")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @property
     def objects_folder(self) -> Path:
-        """Return the folder of the object store."""
+        """Return the folder of the object store, unless BLOTTER_OBJECTS_URL names another place."""
         return self.home / "objects"
+
+    @property
+    def object_grace(self) -> timedelta:
+        """Return how old an object may be that the log does not refer to."""
+        return timedelta(seconds=self.object_grace_seconds)
 
     @property
     def sqlalchemy_url(self) -> str:

@@ -121,6 +121,27 @@ def complete_all(execution: WorkflowExecution, at: Stamp | None = None) -> None:
     execution.succeed(moment, attempt=execution.attempts, result=result)
 
 
+def fail_next(execution: WorkflowExecution, at: Stamp) -> None:
+    """Fail the run in the step and symbol that come next, as the attempt that runs."""
+    key = execution.next_position()
+    assert key is not None
+    execution.fail(
+        at,
+        attempt=execution.attempts,
+        failure=failure(retryable=False),
+        step=key[0],
+        symbol=key[1],
+        started_at=at.at,
+    )
+
+
+def restarted(execution: WorkflowExecution, at: Stamp) -> WorkflowExecution:
+    """Have a run that has failed or was cancelled go on, start its next attempt, and return it."""
+    execution.retry_now(at)
+    execution.claim(at, attempt=execution.attempts + 1, worker=WORKER)
+    return execution
+
+
 def waiting_for_retry(**changes: Any) -> WorkflowExecution:
     """A run whose first step has failed once and is tried again two seconds after NOW."""
     execution = running(**changes)

@@ -9,6 +9,7 @@ import pytest
 from infra.migrations.migrate import migrate
 from tests import servers
 from tests.e2e.stack import Stack
+from tests.s3_server import S3Server, s3_server
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +23,13 @@ def postgres_server() -> Iterator[servers.Postgres]:
 def redis_server() -> Iterator[servers.Redis]:
     """A Redis server, stopped at the end of the session if we started it."""
     with servers.valkey() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3-speaking server with one bucket, killed at the end of the session."""
+    with s3_server() as server:
         yield server
 
 

@@ -136,9 +136,9 @@ def _one_of(execution: WorkflowExecution, action: str, second: float) -> Branch 
     return able[int(second) % len(able)] if able else None
 
 
-def act_on_branch(branch: Branch, action: str, second: float) -> None:
-    """Do one thing to a branch; raises Refused when it is not possible now."""
-    attempt, at = branch.attempts, stamp(second)
+def act_on_branch(branch: Branch, action: str, second: float, *, attempt: int | None = None) -> None:
+    """Do one thing to a branch, as its last attempt or as another; raises Refused when it is not possible now."""
+    attempt, at = branch.attempts if attempt is None else attempt, stamp(second)
     match action:
         case "start":
             branch.claim(at, attempt=attempt + 1, worker=WORKER)

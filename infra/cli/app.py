@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli.commands import database, demo, doctor, stack, tasks
+from infra.cli.commands import database, demo, doctor, objects, stack, tasks
 from infra.cli.failures import CommandError, RefusedError
 from infra.local.failures import AlreadyRunningError, LocalError, PortTakenError, SettingsError
 
@@ -31,9 +31,11 @@ for command in (
     tasks.show,
     tasks.cancel,
     tasks.retry,
+    tasks.rerun,
     demo.demo,
 ):
     app.command()(command)
+app.add_typer(objects.app, name="objects")
 
 
 def main() -> None:

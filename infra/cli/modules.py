@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from infra.cli.failures import CommandError, RefusedError
@@ -25,13 +26,14 @@ def database_url() -> str:
     return _servers(DATABASE)[DATABASE]
 
 
-def run(module: str, *needed: str) -> dict[str, Any]:
-    """What `python -m <module>` printed as its last line; it finds the `needed` servers in its environment.
+def run(module: str, *needed: str, arguments: Sequence[str] = ()) -> dict[str, Any]:
+    """What `python -m <module> <arguments>` printed as its last line; its environment names the `needed` servers.
 
     Raises `CommandError` with its last word when it failed, and `RefusedError` when a server is not known.
     """
     environment = {"BLOTTER_LOG_LEVEL": "WARNING"} | os.environ | _servers(*needed)
-    done = subprocess.run([sys.executable, "-m", module], env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise CommandError(said[-1])

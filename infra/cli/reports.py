@@ -43,6 +43,13 @@ def outcome(to: Console, task: Json) -> None:
         table(to, "Errors", ["symbol", "step", "error", "message"], errors)
 
 
+def kept(to: Console, url: str, task: Json) -> None:
+    """What the steps kept for people, and where it can be looked at."""
+    result = task.get("result") or {}
+    rows = [(each["name"], each["media_type"], f"{url}{each['url']}") for each in result.get("artifacts", ())]
+    _rows(to, "Artifacts", ["name", "type", "address"], rows)
+
+
 def times(to: Console, task: Json, steps: list[Json]) -> None:
     """Where the time went: waiting, each step by symbol, and what lies between the steps."""
     submitted, started, finished = (moment(task[name]) for name in ("submitted_at", "started_at", "finished_at"))

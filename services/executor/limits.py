@@ -13,8 +13,13 @@ from uuid import UUID
 
 from services.executor.live_run import LiveRun
 
-Rank = tuple[int, int, int]
-"""The order in which parked runs have their turn: by level, then as they came."""
+Rank = tuple[int, bool, int]
+"""The order in which parked runs have their turn: by level, then who goes on where it was, then as they came."""
+
+
+def rank(run: LiveRun) -> Rank:
+    """Return whose turn comes first: the lowest."""
+    return run.level.rank, not run.resumed, run.since
 
 
 class Limits:
@@ -24,7 +29,7 @@ class Limits:
         self._share = share
         self._taken: Counter[str] = Counter()
         self._held: dict[UUID, tuple[str, ...]] = {}
-        self._parked: defaultdict[str, list[tuple[Rank, LiveRun]]] = defaultdict(list)
+        self._parked: defaultdict[str, list[tuple[Rank, int, LiveRun]]] = defaultdict(list)
         self._arrivals = count()
 
     def hold(self, run: LiveRun) -> None:
@@ -35,12 +40,15 @@ class Limits:
             self._taken.update(keys)
 
     def take(self, run: LiveRun) -> bool:
-        """Give a run a place for each of its keys, or park it where the first one is full."""
-        full = self._full(run)
-        if full is None:
+        """Give a run a place for each of its keys, or park it at the first that has none for it.
+
+        Nobody takes a place that another one, whose turn is before, has been waiting for.
+        """
+        key = self._blocked(run)
+        if key is None:
             self.hold(run)
             return True
-        heapq.heappush(self._parked[full], ((run.level.rank, run.since, next(self._arrivals)), run))
+        heapq.heappush(self._parked[key], (rank(run), next(self._arrivals), run))
         return False
 
     def free(self, run: LiveRun) -> None:
@@ -50,26 +58,33 @@ class Limits:
     def admit(self) -> Iterator[LiveRun]:
         """Yield the parked runs that have a place now, each with it, those that have ended left out."""
         for key in list(self._parked):
-            queue = self._parked[key]
-            while queue:
-                run = queue[0][1]
-                full = self._full(run) if run.is_parked else None
-                if full == key:
-                    break
-                heapq.heappop(queue)
-                if run.is_parked and self.take(run):
+            while (run := self._first(key)) is not None and self._blocked(run) != key:
+                heapq.heappop(self._parked[key])
+                if self.take(run):
                     yield run
-            if not queue:
+            if not self._parked[key]:
                 del self._parked[key]
 
     def full(self) -> list[str]:
         """Return the keys for whose places others than the branches of one run wait."""
-        return sorted(key for key, queue in self._parked.items() if any(key in run.limits for _, run in queue[:1]))
+        return sorted(key for key, queue in self._parked.items() if any(key in run.limits for *_, run in queue[:1]))
 
-    def _full(self, run: LiveRun) -> str | None:
+    def _blocked(self, run: LiveRun) -> str | None:
+        """Return the first key whose places are taken, or waited for by somebody whose turn is before; None if none."""
         if run.id in self._held:
             return None
-        return next((key for key, most in self._most(run).items() if self._taken[key] >= most), None)
+        for key, most in self._most(run).items():
+            first = self._first(key)
+            if self._taken[key] >= most or (first is not None and rank(first) < rank(run)):
+                return key
+        return None
+
+    def _first(self, key: str) -> LiveRun | None:
+        """Return who is the next to have a place, without those that wait no more."""
+        queue = self._parked.get(key, [])
+        while queue and not queue[0][2].is_parked:
+            heapq.heappop(queue)
+        return queue[0][2] if queue else None
 
     def _most(self, run: LiveRun) -> Mapping[str, int]:
         if not run.is_branch:

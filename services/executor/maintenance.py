@@ -6,8 +6,10 @@ import structlog
 from celery import shared_task
 
 from services.executor import process
+from services.executor.garbage import Collection
+from shared.objects import open_store
 from shared.result_backend import result_key
-from shared.routing import CLEAN_RESULTS, PROBE_PROJECTION_LAG
+from shared.routing import CLEAN_RESULTS, COLLECT_OBJECTS, PROBE_PROJECTION_LAG
 
 logger = structlog.get_logger()
 
@@ -37,3 +39,11 @@ def clean_results() -> None:
             client.expire(key, own.result_ttl_seconds)
             mended += 1
     logger.info("results.cleaned", scanned=scanned, given_a_time_to_live=mended)
+
+
+@shared_task(name=COLLECT_OBJECTS, ignore_result=True)
+def collect_objects() -> None:
+    """Remove old objects to which the log does not refer; what was done goes to this worker's log."""
+    own = process.settings()
+    now = process.clock().adjusted
+    Collection(process.log(), open_store(own), grace=own.object_grace, now=now).run()

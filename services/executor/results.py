@@ -1,6 +1,7 @@
 """The result of a run, as API.md shows it."""
 
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -62,7 +63,7 @@ def _artifact(execution: WorkflowExecution, artifact: Artifact) -> dict[str, Any
         "media_type": artifact.ref.media_type,
         "size": artifact.ref.size,
         "sha256": artifact.ref.sha256,
-        "url": f"/api/tasks/{execution.id}/artifacts/{artifact.name}",
+        "url": f"/api/tasks/{execution.id}/artifacts/{quote(artifact.name, safe='')}",
     }
 
 

@@ -157,6 +157,25 @@ class StepPage(BaseModel):
     next_cursor: str | None
 
 
+class Artifact(BaseModel):
+    """Something that a step kept for people; `url` is where it is sent from. One that was taken over has no step."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    url: str
+    step: str | None
+    symbol: str | None
+
+
+class ArtifactPage(BaseModel):
+    """Artifacts in the order in which they were first kept."""
+
+    items: list[Artifact]
+    next_cursor: str | None
+
+
 class Order(BaseModel):
     """One order of the ledger; amounts are decimal strings, `step_symbol` is whose turn it was in its step."""
 

@@ -94,6 +94,18 @@ class TaskRequest(Body):
     labels: Labels = Field(default_factory=dict, description="yours, for finding it again")
 
 
+class RerunRequest(Body):
+    """What a new run does otherwise than the one it repeats; what is left out, or null, stays as it was."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"from_step": "decide", "priority": "high"}]})
+
+    from_step: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        None, description="the step to begin with; the outputs of the steps before it are taken over"
+    )
+    parameters: dict[str, Any] | None = Field(None, description="checked like those of a submission")
+    priority: Annotated[Priority, Field(strict=False)] | None = None
+
+
 class BatchRequest(Body):
     """Several tasks, all or none of which are recorded."""
 

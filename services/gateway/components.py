@@ -10,6 +10,7 @@ from functools import partial
 import httpx
 from fastapi import Request
 
+from services.gateway.artifacts import Artifacts
 from services.gateway.bulk_cancellations import BulkCancellations
 from services.gateway.cancellations import Cancellations
 from services.gateway.catalogue import Catalogue
@@ -18,6 +19,7 @@ from services.gateway.past import Past
 from services.gateway.readiness import Readiness
 from services.gateway.reading import Reading
 from services.gateway.recent_writes import RecentWrites
+from services.gateway.reruns import Reruns
 from services.gateway.retries import Retries
 from services.gateway.settings import GatewaySettings
 from services.gateway.status_client import StatusClient
@@ -41,7 +43,9 @@ class Components:
     cancellations: Cancellations
     bulk_cancellations: BulkCancellations
     retries: Retries
+    reruns: Reruns
     reading: Reading
+    artifacts: Artifacts
     past: Past
     readiness: Readiness
 
@@ -60,20 +64,23 @@ async def open_components(
         await stack.enter_async_context(_followed(catalogue))
         writes, objects = RecentWrites(), open_store(settings)
         decisions = Decisions(log, writes, now=clock)
+        submissions = Submissions(
+            log,
+            catalogue,
+            writes,
+            id_namespace=settings.id_namespace,
+            result_ttl_seconds=settings.result_ttl_seconds,
+            now=clock,
+        )
         yield Components(
             catalogue=catalogue,
-            submissions=Submissions(
-                log,
-                catalogue,
-                writes,
-                id_namespace=settings.id_namespace,
-                result_ttl_seconds=settings.result_ttl_seconds,
-                now=clock,
-            ),
+            submissions=submissions,
             cancellations=Cancellations(decisions),
             bulk_cancellations=BulkCancellations(log, status, writes, decisions),
             retries=Retries(decisions),
+            reruns=Reruns(log, submissions),
             reading=Reading(log, status, writes, objects),
+            artifacts=Artifacts(log, objects),
             past=Past(log, objects, now=clock),
             readiness=Readiness(log, catalogue, status),
         )

@@ -40,9 +40,7 @@ class Decisions:
 
     async def _try(self, caller: Caller, task_id: UUID, command: Command) -> WorkflowExecution:
         execution = await self._log.execution(task_id)
-        owner = execution.submitted.user_id
-        if owner != caller.user_id and not caller.role.covers(Role.ADMIN):
-            raise NotYourTask(f"Task {task_id} belongs to {owner}: only they and admins may change it.")
+        require_own(caller, execution)
         command(execution, self.stamp(caller))
         if await self._log.save_execution(execution):
             self._writes.note(task_id, execution.events)
@@ -51,3 +49,10 @@ class Decisions:
     def stamp(self, caller: Caller) -> Stamp:
         """Return who decides now."""
         return Stamp(at=self._now(), actor=f"user:{caller.user_id}", trace=current_traceparent())
+
+
+def require_own(caller: Caller, execution: WorkflowExecution) -> None:
+    """Raise NotYourTask unless the caller may act on a task: its owner, and admins."""
+    owner = execution.submitted.user_id
+    if owner != caller.user_id and not caller.role.covers(Role.ADMIN):
+        raise NotYourTask(f"Task {execution.id} belongs to {owner}: only they and admins may change it.")

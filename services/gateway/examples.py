@@ -91,6 +91,15 @@ STEP = {
     },
     "error": None,
 }
+ARTIFACT = {
+    "name": "signals.csv",
+    "media_type": "text/csv",
+    "size": 4096,
+    "sha256": "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752",
+    "url": f"/api/tasks/{TASK_ID}/artifacts/signals.csv",
+    "step": "analyse",
+    "symbol": "MSFT",
+}
 ORDER = {
     "client_order_id": f"{TASK_ID}-9f86d081884c7d65",
     "task_id": TASK_ID,

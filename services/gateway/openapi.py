@@ -38,6 +38,12 @@ _PROBLEMS: dict[HTTPStatus, tuple[str, str, str]] = {
         "task_already_finished",
         "Task 5b0f... has already succeeded; there is nothing left to cancel.",
     ),
+    HTTPStatus.GONE: (
+        "The record knows it, and the object store has it no more, or damaged",
+        "artifact_gone",
+        "The artifact 'signals.csv' is not in the object store any more. Restore it from a backup, or run the task "
+        "again to make it anew; its SHA-256 is 6030....",
+    ),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
         "The body is too large",
         "body_too_large",
@@ -68,14 +74,20 @@ def problems(*statuses: HTTPStatus) -> Responses:
     return {int(status): _problem_response(status) for status in sorted(statuses)}
 
 
+def refusal(code: str, detail: str) -> Responses:
+    """Return the 409 of a route whose record says no in words of its own."""
+    return {int(HTTPStatus.CONFLICT): _problem_response(HTTPStatus.CONFLICT, code, detail)}
+
+
 def answer(description: str, example: Any, *, headers: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     """Return a JSON response with an example; `more` is FastAPI's own, such as `model`."""
     content = {"application/json": {"example": example}}
     return {"description": description, "content": content, "headers": headers or {}, **more}
 
 
-def _problem_response(status: HTTPStatus) -> dict[str, Any]:
-    description, code, detail = _PROBLEMS[status]
+def _problem_response(status: HTTPStatus, *words: str) -> dict[str, Any]:
+    description, *usual = _PROBLEMS[status]
+    code, detail = words or usual
     example: dict[str, Any] = {
         "type": f"urn:blotter:problem:{code}",
         "title": code.replace("_", " ").capitalize(),

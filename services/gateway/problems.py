@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from services.gateway.artifacts import ArtifactGone
 from services.gateway.credentials import Unauthenticated
 from shared.domain.errors import (
     BlotterError,
@@ -31,6 +32,7 @@ RETRY_AFTER_SECONDS = 1
 _STATUS: tuple[tuple[type[BlotterError], HTTPStatus], ...] = (
     (InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotFound, HTTPStatus.NOT_FOUND),
+    (ArtifactGone, HTTPStatus.GONE),
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
     (Forbidden, HTTPStatus.FORBIDDEN),
     (Refused, HTTPStatus.CONFLICT),

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4, uuid5
@@ -17,13 +17,16 @@ from services.gateway.json_values import json_errors
 from services.gateway.problems import invalid_input
 from services.gateway.recent_writes import RecentWrites
 from shared.domain.catalogue import StrategyDescription
-from shared.domain.errors import BlotterError, InvalidInput, KeyReused, NotFound, VersionConflict
+from shared.domain.errors import BlotterError, InvalidInput, KeyReused, NotFound, Refused, VersionConflict
 from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
 from shared.log.async_event_log import AsyncEventLog
 from shared.telemetry import current_traceparent
 
 Number = TypeVar("Number", int, float)
+
+Begin = Callable[[WorkflowExecution, Stamp], None]
+"""Decides with what a new run begins, or refuses it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +39,18 @@ class Accepted:
 
 @dataclass(frozen=True, kw_only=True)
 class _Submission:
-    """A request on its way; `prefixes` name its tasks in errors (`tasks.3.`), `request_hash` goes with a key only."""
+    """A request on its way; `prefixes` name its tasks in errors (`tasks.3.`), `request_hash` goes with a key only.
+
+    A task that repeats another one has a parent, and may begin with what that one has made.
+    """
 
     caller: Caller
     requests: Sequence[TaskRequest]
     prefixes: Sequence[str]
     key: str | None
     request_hash: str | None
+    parent_task_id: str | None = None
+    begin: Begin | None = None
 
 
 class Submissions:
@@ -78,15 +86,29 @@ class Submissions:
         prefixes = [f"tasks.{index}." for index in range(len(batch.tasks))]
         return await self._submit(_submission(caller, "batch", batch, batch.tasks, prefixes, key))
 
+    async def submit_again(
+        self,
+        caller: Caller,
+        parent: WorkflowExecution,
+        request: TaskRequest,
+        body: BaseModel,
+        key: str | None,
+        *,
+        begin: Begin | None,
+    ) -> Accepted:
+        """Record one task that repeats `parent`; raises what `submit` and `begin` raise."""
+        again = _submission(caller, f"rerun {parent.id}", body, [request], [""], key)
+        return await self._submit(replace(again, parent_task_id=str(parent.id), begin=begin))
+
     async def _submit(self, submission: _Submission) -> Accepted:
         task_ids = self._task_ids(submission)
         try:
             executions = self._decide(submission, task_ids)
             await self._log.append([event for execution in executions for event in execution.collect_events()])
-        except (VersionConflict, NotFound, InvalidInput) as error:
+        except (VersionConflict, NotFound, InvalidInput, Refused) as error:
             if submission.key is None:
                 raise
-            # Not only on a conflict: the strategy may have changed or gone since the first request was accepted.
+            # Not only on a conflict: what it was checked against may have changed since the first one was accepted.
             return await self._first_answer(task_ids, submission, error)
         for execution in executions:
             self._writes.note(execution.id, execution.events)
@@ -102,6 +124,22 @@ class Submissions:
 
     def _decide(self, submission: _Submission, task_ids: Sequence[UUID]) -> list[WorkflowExecution]:
         catalogue = self._catalogue.require()
+        user_id = submission.caller.user_id
+        stamp = Stamp(at=self._now(), actor=f"user:{user_id}", trace=current_traceparent())
+        executions = [
+            WorkflowExecution.submit(
+                task_id,
+                stamp,
+                user_id=user_id,
+                request_hash=submission.request_hash,
+                parent_task_id=submission.parent_task_id,
+                **self._fields(request, _strategy(request, catalogue).description),
+            )
+            for task_id, request in zip(task_ids, submission.requests, strict=True)
+        ]
+        if submission.begin is not None:
+            for execution in executions:
+                submission.begin(execution, stamp)
         errors = [
             error
             for prefix, request in zip(submission.prefixes, submission.requests, strict=True)
@@ -109,18 +147,7 @@ class Submissions:
         ]
         if errors:
             raise invalid_input(errors)
-        user_id = submission.caller.user_id
-        stamp = Stamp(at=self._now(), actor=f"user:{user_id}", trace=current_traceparent())
-        return [
-            WorkflowExecution.submit(
-                task_id,
-                stamp,
-                user_id=user_id,
-                request_hash=submission.request_hash,
-                **self._fields(request, _strategy(request, catalogue).description),
-            )
-            for task_id, request in zip(task_ids, submission.requests, strict=True)
-        ]
+        return executions
 
     def _fields(self, request: TaskRequest, strategy: StrategyDescription) -> dict[str, Any]:
         """Return what `Submitted` records: the request, and the strategy's plan and choices as they are now."""

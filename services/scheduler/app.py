@@ -6,7 +6,7 @@ from celery import Celery
 from celery.schedules import crontab
 
 from services.scheduler.settings import SchedulerSettings
-from shared.routing import CLEAN_RESULTS, MAINTENANCE, PROBE_PROJECTION_LAG
+from shared.routing import CLEAN_RESULTS, COLLECT_OBJECTS, MAINTENANCE, PROBE_PROJECTION_LAG
 
 
 def create_app(settings: SchedulerSettings) -> Celery:
@@ -28,6 +28,11 @@ def create_app(settings: SchedulerSettings) -> Celery:
             "clean-results": {
                 "task": CLEAN_RESULTS,
                 "schedule": crontab(hour=settings.clean_hour, minute=0),
+                "options": {"queue": MAINTENANCE},
+            },
+            "collect-objects": {
+                "task": COLLECT_OBJECTS,
+                "schedule": crontab(hour=settings.clean_hour, minute=30),
                 "options": {"queue": MAINTENANCE},
             },
         },

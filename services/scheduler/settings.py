@@ -11,4 +11,4 @@ class SchedulerSettings(Settings):
     """When the scheduler's own entries fire."""
 
     probe_every: timedelta = Field(timedelta(seconds=10), description="interval of the projection-lag probe")
-    clean_hour: int = Field(3, ge=0, le=23, description="hour, in UTC, of the nightly clean-up of results")
+    clean_hour: int = Field(3, ge=0, le=23, description="hour, in UTC, of the nightly clean-ups")

@@ -10,6 +10,7 @@
     │   ├── AlreadyFinished     the task has ended
     │   ├── KeyReused           an idempotency key came back with another body
     │   ├── NotClaimable        the attempt is not the next one of a waiting task
+    │   ├── NotRerunnable       a new run cannot begin where it is to
     │   ├── NotRetrying         the task does not wait for a retry
     │   └── StaleAttempt        the attempt is not the one that runs now
     ├── VersionConflict         somebody else appended first: reload and decide again
@@ -93,6 +94,12 @@ class NotRetrying(Refused):
     """There is no retry to bring forward: the task waits for something else, or runs."""
 
     code = "not_waiting_for_retry"
+
+
+class NotRerunnable(Refused):
+    """A new run cannot take over what an earlier one has made up to the step that it is to begin with."""
+
+    code = "not_rerunnable"
 
 
 class StaleAttempt(Refused):

@@ -9,7 +9,7 @@ import msgspec
 from shared.domain.outputs import ObjectRef, OutputKind
 from shared.objects.store import ObjectStore
 from shared.workflow import tables
-from shared.workflow.codec import BYTES, JSON, OutputRefused
+from shared.workflow.codec import BYTES, JSON, OutputRefused, put
 from shared.workflow.fidelity import non_finite
 from shared.workflow.shapes import shape_of
 
@@ -23,14 +23,14 @@ def keep(name: str, value: Any, *, store: ObjectStore) -> ObjectRef:
     Bytes are kept as they are, under the media type of the extension, and text as UTF-8. A polars or pandas DataFrame
     is Parquet, or CSV if the name ends in .csv; a figure is PNG, or SVG if the name ends in .svg; anything else is
     JSON, for people: other than an output it need not come back as the same type. Raises OutputRefused for what cannot
-    be kept.
+    be kept, and OutputNotStored when the store does not take it.
     """
     try:
         data, media_type = _content(name, value)
     # Figures and models run code of their own in here, which may raise anything.
     except Exception as error:
         raise OutputRefused(f"The artifact {name!r} of type {type(value).__name__} cannot be kept: {error}") from error
-    return store.put(data, media_type)
+    return put(store, data, media_type)
 
 
 def _content(name: str, value: Any) -> tuple[bytes, str]:

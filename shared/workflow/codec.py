@@ -64,7 +64,7 @@ def encode(value: Any, annotation: Any, *, store: ObjectStore, subject: str = "T
         raise OutputRefused(
             f"{subject} returned a {type(value).__name__} that cannot be stored: {error}. {ALLOWED}"
         ) from error
-    return Output(kind=kind, ref=_put(store, data, media_type))
+    return Output(kind=kind, ref=put(store, data, media_type))
 
 
 def decode(output: Output, annotation: Any, *, store: ObjectStore) -> Any:
@@ -83,10 +83,11 @@ def _encode_json(value: Any, annotation: Any, store: ObjectStore, subject: str) 
     # PostgreSQL's jsonb cannot hold the character NUL, which JSON can.
     if len(text) <= MAX_INLINE_BYTES and b"\\u0000" not in text:
         return Output(inline=msgspec.json.decode(text))
-    return Output(ref=_put(store, text, JSON))
+    return Output(ref=put(store, text, JSON))
 
 
-def _put(store: ObjectStore, data: bytes, media_type: str) -> ObjectRef:
+def put(store: ObjectStore, data: bytes, media_type: str) -> ObjectRef:
+    """Store `data`. Raises OutputNotStored, which is tried again, when the store does not take it."""
     try:
         return store.put(data, media_type)
     except Exception as error:

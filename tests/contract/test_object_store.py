@@ -1,11 +1,10 @@
-"""What every object store does: the one in memory, and the one in a folder."""
+"""What every object store does: the one in memory, the one in a folder, and the one in a bucket of a real server."""
 
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -14,56 +13,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.domain.outputs import ObjectRef
-from shared.objects import LocalObjectStore, MemoryObjectStore, ObjectCorrupt, ObjectMissing, ObjectStore
+from shared.objects import LocalObjectStore, ObjectCorrupt, ObjectMissing, ObjectStore
+from shared.objects.local import LOCK
 from shared.objects.store import CHUNK_BYTES
+from tests.contract.object_stores import KINDS, Subject, in_memory, opened, path_of
 
 BIG = bytes(range(256)) * (5 * 4096)
 """5 MiB."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """A store, and ways to do to its objects what disks and people do."""
-
-    store: ObjectStore
-    overwrite: Callable[[ObjectRef, bytes], None]
-    remove: Callable[[ObjectRef], None]
-
-
-def in_memory() -> Subject:
-    """Return the fake."""
-    store = MemoryObjectStore()
-
-    def overwrite(ref: ObjectRef, data: bytes) -> None:
-        store.contents[ref.sha256] = data
-
-    def remove(ref: ObjectRef) -> None:
-        del store.contents[ref.sha256]
-
-    return Subject(store=store, overwrite=overwrite, remove=remove)
-
-
-def path_of(root: Path, ref: ObjectRef) -> Path:
-    """Return where a store in a folder keeps an object."""
-    return root / ref.sha256[:2] / ref.sha256[2:4] / ref.sha256
-
-
-def in_folder(root: Path) -> Subject:
-    """Return a store in a folder that does not exist yet."""
-
-    def overwrite(ref: ObjectRef, data: bytes) -> None:
-        path_of(root, ref).write_bytes(data)
-
-    def remove(ref: ObjectRef) -> None:
-        path_of(root, ref).unlink()
-
-    return Subject(store=LocalObjectStore(root), overwrite=overwrite, remove=remove)
-
-
-@pytest.fixture(params=["memory", "folder"])
-def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
+@pytest.fixture(params=KINDS)
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     """One store after the other."""
-    return in_memory() if request.param == "memory" else in_folder(tmp_path / "deep" / "objects")
+    with opened(request.param, request) as subject:
+        yield subject
 
 
 @pytest.fixture
@@ -136,6 +99,14 @@ def test_a_damaged_object_is_never_passed_on_as_whole(subject: Subject, damaged:
         list(subject.store.stream(ref))
 
 
+def test_an_object_of_the_wrong_size_is_refused_before_its_first_piece(subject: Subject) -> None:
+    """While an answer can still say so."""
+    ref = subject.store.put(BIG, "application/octet-stream")
+    subject.overwrite(ref, BIG[:-1])
+    with pytest.raises(ObjectCorrupt):
+        subject.store.stream(ref)
+
+
 def test_a_damaged_object_is_mended_by_putting_it_again(subject: Subject) -> None:
     """Running a task again is what the error tells people to do."""
     ref = subject.store.put(b"bars", "text/plain")
@@ -174,11 +145,11 @@ def test_many_writers_of_the_same_content_at_once_do_no_harm(store: ObjectStore)
 
 
 def test_a_folder_holds_one_file_for_each_content_and_nothing_else(tmp_path: Path) -> None:
-    """No temporary file is left behind, and the name is the hash."""
+    """But for the lock: no temporary file is left behind, and the name is the hash."""
     store = LocalObjectStore(tmp_path)
     refs = [store.put(data, "text/plain") for data in (b"a", b"b", b"a", b"")]
     files = {path for path in tmp_path.rglob("*") if path.is_file()}
-    assert files == {path_of(tmp_path, ref) for ref in refs}
+    assert files == {path_of(tmp_path, ref) for ref in refs} | {tmp_path / LOCK}
 
 
 def test_a_put_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

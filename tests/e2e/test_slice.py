@@ -128,7 +128,7 @@ def test_the_demo_trades_and_leaves_nothing_running() -> None:
         running = subprocess.run(["pgrep", "-f", str(home)], capture_output=True, text=True, check=False).stdout.split()
 
     assert demo.returncode == 0, demo.stdout + demo.stderr
-    for word in ("Decisions", "Orders", "Where the time went", "Golden cross on 2010-08-03", "filled"):
+    for word in ("Decisions", "Orders", "Artifacts", "report.html", "Where the time went", "filled"):
         assert word in demo.stdout
     assert running == []
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from infra.cli.failures import CommandError
 from infra.cli.output import console, say
-from infra.cli.reports import outcome, times
+from infra.cli.reports import kept, outcome, times
 from infra.cli.settings import gateway, local_home
 from infra.cli.watching import watch
 from infra.local import record
@@ -23,10 +23,10 @@ from infra.local.home import Home
 from infra.local.record import Phase, StackRecord
 from infra.local.spawn import spawn
 
-STRATEGY = "sma-crossover"
+STRATEGY = "multi-timeframe"
 SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]
-# After the close of this day the 20-day average of GOOG and of MSFT had just risen above the 50-day one.
-PARAMETERS = {"as_of": "2010-08-03"}
+# After the close of this day some symbols had turned back into the trend of their weeks, upwards and downwards.
+PARAMETERS = {"as_of": "2013-01-08"}
 _LOOK_SECONDS = 0.1
 
 
@@ -40,6 +40,7 @@ def demo() -> None:
         task_id = str(client.post("/api/tasks", body)["task_id"])
         task = watch(client, task_id, to)
         outcome(to, task)
+        kept(to, url, task)
         times(to, task, list(client.items(f"/api/tasks/{task_id}/steps")))
         say(to, f"Its record: {url}/api/tasks/{task_id} (events below /events)")
     if task["state"] != "SUCCESS":

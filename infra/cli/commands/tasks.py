@@ -1,4 +1,4 @@
-"""`blotter submit`, `show`, `cancel`, `retry`: tasks."""
+"""`blotter submit`, `show`, `cancel`, `retry`, `rerun`: tasks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.cli.client import Client
 from infra.cli.failures import CommandError, RefusedError
 from infra.cli.output import console, say
 from infra.cli.reports import report
@@ -15,6 +16,13 @@ from infra.cli.settings import gateway
 from infra.cli.watching import watch as watch_task
 
 Url = Annotated[str | None, typer.Option(help="Address of the gateway; by default that of the local stack.")]
+
+GOES_ON = {
+    "PENDING": "goes on from where it ended",
+    "STARTED": "its branches that wait for a retry go on at once",
+    "RETRY": "its retry is due",
+}
+"""By the state after a retry, what it did: a task that waited for its first worker would have been refused."""
 
 MANY_SECONDS = 120.0
 """How long the cancellation of many tasks may take."""
@@ -44,15 +52,7 @@ def submit(
         "parameters": _object(parameters),
     }
     with gateway(url) as client:
-        task_id = str(client.post("/api/tasks", body)["task_id"])
-        to = console()
-        say(to, task_id)
-        if not watch:
-            return
-        task = watch_task(client, task_id, to)
-        report(to, task, list(client.items(f"/api/tasks/{task_id}/steps")))
-    if task["state"] != "SUCCESS":
-        raise CommandError(f"The task ended as {task['state']}.")
+        _submitted(client, str(client.post("/api/tasks", body)["task_id"]), watch=watch)
 
 
 def show(
@@ -99,10 +99,41 @@ def cancel(
 
 
 def retry(task: Annotated[str, typer.Argument(help="The id that submit printed.")], url: Url = None) -> None:
-    """Let a task that waits for a retry go on at once."""
+    """Let a task that waits for a retry go on at once, and one that failed or was cancelled from where it ended."""
     with gateway(url) as client:
         found = client.post(f"/api/tasks/{task}/retry")
-    say(console(), f"{task}: {found['state']}; {found['reason']}")
+    say(console(), f"{task}: {found['state']}; {GOES_ON.get(found['state'], found['status'])}")
+
+
+def rerun(
+    task: Annotated[str, typer.Argument(help="The id that submit printed.")],
+    from_step: Annotated[str | None, typer.Option(help="Begin here, with what the steps before it made.")] = None,
+    parameters: Annotated[str | None, typer.Option(help="Other parameters, as a JSON object.")] = None,
+    priority: Annotated[Priority | None, typer.Option(help="Another place in the queues.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end and report.")] = False,
+    url: Url = None,
+) -> None:
+    """Run a task once more, as a new one: from its start, or from a step on; prints the new id."""
+    changes = {
+        "from_step": from_step,
+        "parameters": _object(parameters) if parameters is not None else None,
+        "priority": priority.value if priority is not None else None,
+    }
+    body = {name: value for name, value in changes.items() if value is not None}
+    with gateway(url) as client:
+        _submitted(client, str(client.post(f"/api/tasks/{task}/rerun", body)["task_id"]), watch=watch)
+
+
+def _submitted(client: Client, task_id: str, *, watch: bool) -> None:
+    """Print a new task's id, and follow it to its end if that is wanted; raises CommandError when it fails."""
+    to = console()
+    say(to, task_id)
+    if not watch:
+        return
+    task = watch_task(client, task_id, to)
+    report(to, task, list(client.items(f"/api/tasks/{task_id}/steps")))
+    if task["state"] != "SUCCESS":
+        raise CommandError(f"The task ended as {task['state']}.")
 
 
 def _filter(conditions: list[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Requ
 
 from services.gateway import answers, examples
 from services.gateway.authentication import Trader
-from services.gateway.bodies import BatchRequest, TaskRequest
+from services.gateway.bodies import BatchRequest, RerunRequest, TaskRequest
 from services.gateway.components import components
 from services.gateway.documents import (
     acceptance_document,
@@ -17,7 +17,7 @@ from services.gateway.documents import (
     json_response,
     task_id_of,
 )
-from services.gateway.openapi import LOCATION, answer, problems
+from services.gateway.openapi import LOCATION, answer, problems, refusal
 from services.gateway.queries import CancelQuery, MomentQuery, Nothing, Page, TaskQuery
 from services.gateway.selection import CancelRequest
 from services.gateway.submissions import Accepted
@@ -33,7 +33,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         pattern=IDEMPOTENCY_KEY,
         description="Up to 200 visible ASCII characters. The same key and body from the same user answers the first "
-        "request's tasks again, as they are now (200); with another body it is refused (409).",
+        "request's tasks again, as they are now (200); with another body, or for another task, it is refused (409).",
     ),
 ]
 
@@ -63,6 +63,15 @@ _LIST_PROBLEMS = problems(*(HTTPStatus(int(status)) for status in _READ_PROBLEMS
 _CANCEL_PROBLEMS = _READ_PROBLEMS | problems(HTTPStatus.CONFLICT)
 _SUBMIT_PROBLEMS = _CANCEL_PROBLEMS | problems(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 _BULK_PROBLEMS = _LIST_PROBLEMS | problems(HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_RETRY_PROBLEMS = _READ_PROBLEMS | refusal(
+    "not_waiting_for_retry",
+    "Task 5b0f... is running and waits for no retry; only one in state RETRY, FAILURE or REVOKED can go on at once.",
+)
+_RERUN_PROBLEMS = _SUBMIT_PROBLEMS | refusal(
+    "definition_changed",
+    "Strategy 'sma-crossover' has changed since task 5b0f... was submitted, and the outputs of its steps may not fit "
+    "any more. Rerun it without from_step.",
+)
 _BATCH = {"items": [examples.ACCEPTANCE]}
 
 
@@ -81,8 +90,7 @@ async def submit_task(
 ) -> Response:
     """Submit one task: it is checked, durably recorded, and runs as soon as a worker is free."""
     accepted = await components(request).submissions.submit(caller, body, idempotency_key)
-    document = acceptance_document(accepted.executions[0])
-    return json_response(document, _accepted_status(accepted), {"Location": f"/api/tasks/{document['task_id']}"})
+    return _accepted_response(accepted)
 
 
 @router.post(
@@ -199,12 +207,56 @@ async def cancel_task(
     "/{task_id}/retry",
     status_code=HTTPStatus.ACCEPTED,
     response_model=answers.Task,
-    responses={202: answer("Its retry is due", examples.RETRIED), **_CANCEL_PROBLEMS},
+    responses={
+        202: answer("It goes on: PENDING if it had ended, STARTED if branches waited, else RETRY", examples.RETRIED),
+        **_RETRY_PROBLEMS,
+    },
 )
 async def retry_task(request: Request, caller: Trader, task_id: TaskId, _: Nothing) -> Response:
-    """Let a task that waits for a retry go on at once. Doing it again changes nothing."""
+    """Let a task go on at once that waits for a retry, or from where it ended if it has failed or was cancelled.
+
+    Nothing that is done is done again. A task that had ended keeps its id; its result, its error, its retries and its
+    time at work begin anew. Doing it again changes nothing: a retry that is due stays so (202), and a task that waits
+    since it had ended is refused (409).
+    """
     execution = await components(request).retries.retry(caller, task_id)
     return json_response(await components(request).reading.document(execution), HTTPStatus.ACCEPTED)
+
+
+@router.post(
+    "/{task_id}/rerun",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=answers.Acceptance,
+    responses={
+        200: answer("Accepted before, under this key", examples.ACCEPTANCE, headers=LOCATION, model=answers.Acceptance),
+        202: answer("Durably recorded, as a new task", examples.ACCEPTANCE, headers=LOCATION),
+        **_RERUN_PROBLEMS,
+    },
+)
+async def rerun_task(
+    request: Request,
+    caller: Trader,
+    task_id: TaskId,
+    body: RerunRequest,
+    _: Nothing,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Run a task once more as a new one, whose `parent_task_id` it is: from its start, or from a step on.
+
+    It has the symbols, labels, retries and times of the first one, belongs to the caller, and follows the strategy as
+    it is now. Traders rerun their own, admins any; also one that runs.
+
+    With `from_step` the task must have ended, by the definition of now, with all steps before that one done for every
+    symbol: what they gave is taken over, failures that were collected and artifacts as well. Orders never are: a rerun
+    from a step that trades, or from before it, places NEW orders.
+    """
+    accepted = await components(request).reruns.rerun(caller, task_id, body, idempotency_key)
+    return _accepted_response(accepted)
+
+
+def _accepted_response(accepted: Accepted) -> Response:
+    document = acceptance_document(accepted.executions[0])
+    return json_response(document, _accepted_status(accepted), {"Location": f"/api/tasks/{document['task_id']}"})
 
 
 def _accepted_status(accepted: Accepted) -> HTTPStatus:

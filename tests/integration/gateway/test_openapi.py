@@ -9,15 +9,19 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
 import uvicorn
 
 from services.gateway.app import create_app
+from shared.domain.execution_events import Artifact
+from shared.domain.outputs import ObjectRef, Output
 from shared.domain.phases import Phase
 from shared.log.async_event_log import AsyncEventLog
-from tests.builders import in_phase
+from shared.objects import open_store
+from tests.builders import in_phase, running, stamp
 from tests.fake_status import FakeStatus
 from tests.integration.gateway.stage import KEYS, PARAMETERS, ROOT, publish, settings, strategy
 
@@ -39,10 +43,16 @@ parameters = { "query.cursor" = "1" }
 [[operations]]
 include-name = "GET /api/tasks/{task_id}"
 parameters = { "query.as_of" = "5" }
+
+[[operations]]
+include-name = "GET /api/tasks/{task_id}/artifacts/{name}"
+parameters = { "path.task_id" = "KEPT_BY", "path.name" = "signals.csv" }
 """
+KEPT_BY = UUID("0190a6e0-8c8f-7c3e-8a51-5d8f0a5b7a11")
+"""A task that has kept something: no schema can tell a name that it has."""
 
 
-async def _fill(database_url: str, status: FakeStatus) -> None:
+async def _fill(database_url: str, status: FakeStatus, kept: ObjectRef) -> None:
     """Publish a strategy, under the name that the examples use, and store a task in every phase."""
     async with AsyncEventLog(database_url) as log:
         lenient = PARAMETERS | {"additionalProperties": True, "properties": {}}
@@ -51,14 +61,27 @@ async def _fill(database_url: str, status: FakeStatus) -> None:
             execution = in_phase(phase)
             status.show(execution)
             await log.append(execution.collect_events())
+        keeper = running(task_id=KEPT_BY)
+        keeper.complete_step(
+            stamp(2),
+            attempt=1,
+            step="load",
+            symbol=None,
+            output=Output(inline=None),
+            started_at=stamp(1).at,
+            artifacts=(Artifact(name="signals.csv", ref=kept),),
+        )
+        await log.append(keeper.collect_events())
 
 
 @pytest.fixture
 def served(migrated_database_url: str, tmp_path: Path) -> Iterator[str]:
     """The URL of a gateway with keys, on a real log and over real HTTP."""
     status = FakeStatus()
-    asyncio.run(_fill(migrated_database_url, status))
-    app = create_app(settings(migrated_database_url, home=tmp_path, api_keys=KEYS), status_transport=status.transport)
+    configuration = settings(migrated_database_url, home=tmp_path, api_keys=KEYS)
+    kept = open_store(configuration).put(b"symbol,close\nMSFT,24.68\n", "text/csv")
+    asyncio.run(_fill(migrated_database_url, status, kept))
+    app = create_app(configuration, status_transport=status.transport)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     socket = server.config.bind_socket()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
@@ -70,7 +93,7 @@ def served(migrated_database_url: str, tmp_path: Path) -> Iterator[str]:
 
 def test_schemathesis_finds_nothing(served: str, tmp_path: Path) -> None:
     """Right requests are accepted, wrong ones refused, and every answer is declared, in all of its phases."""
-    (tmp_path / "schemathesis.toml").write_text(CONFIG)
+    (tmp_path / "schemathesis.toml").write_text(CONFIG.replace("KEPT_BY", str(KEPT_BY)))
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{served}/openapi.json"),
         *("--checks", "all", "--exclude-checks", NOT_OURS),

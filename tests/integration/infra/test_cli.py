@@ -222,11 +222,56 @@ def test_cancel_sends_nothing_when_it_is_not_clear_what_is_meant(
     assert ended.err.count("\n") == 1
 
 
-def test_retry_tells_that_the_task_goes_on(gateway: FakeGateway, blotter: Blotter) -> None:
-    """The gateway's own words."""
-    gateway.on("POST /api/tasks/t-1/retry", RUNNING | {"state": "RETRY", "reason": "its retry is due"}, status=202)
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ("RETRY", "its retry is due"),
+        ("PENDING", "goes on from where it ended"),
+        ("STARTED", "its branches that wait for a retry go on at once"),
+    ],
+)
+def test_retry_tells_how_the_task_goes_on(gateway: FakeGateway, blotter: Blotter, state: str, says: str) -> None:
+    """Only a task that had ended is PENDING after it, and only one at a join STARTED."""
+    gateway.on("POST /api/tasks/t-1/retry", RUNNING | {"state": state}, status=202)
     ended = blotter("retry", "t-1")
-    assert (ended.code, ended.out.strip()) == (0, "t-1: RETRY; its retry is due")
+    assert (ended.code, ended.out.strip()) == (0, f"t-1: {state}; {says}")
+
+
+def test_retry_of_a_task_that_has_succeeded_is_refused_with_what_to_do(gateway: FakeGateway, blotter: Blotter) -> None:
+    """The gateway's own words."""
+    problem = {"title": "Task already finished", "detail": "To run it once more, use POST /api/tasks/t-1/rerun."}
+    gateway.on("POST /api/tasks/t-1/retry", problem, status=409)
+    ended = blotter("retry", "t-1")
+    assert (ended.code, ended.err) == (2, f"Task already finished: {problem['detail']}\n")
+
+
+def test_rerun_says_what_is_to_be_different_and_prints_the_new_id(gateway: FakeGateway, blotter: Blotter) -> None:
+    """Only what was given is sent."""
+    gateway.on("POST /api/tasks/t-1/rerun", {"task_id": "t-2"}, status=202)
+    plain = blotter("rerun", "t-1")
+    changed = blotter("rerun", "t-1", "--from-step", "decide", "--priority", "low", "--parameters", '{"fast": 5}')
+    assert [(ended.code, ended.out.strip()) for ended in (plain, changed)] == [(0, "t-2")] * 2
+    bodies = [body for _, body, _ in gateway.requests]
+    assert bodies == [{}, {"from_step": "decide", "parameters": {"fast": 5}, "priority": "low"}]
+
+
+def test_rerun_follows_the_new_task_to_its_end(gateway: FakeGateway, blotter: Blotter) -> None:
+    """As submit does, with its exit code."""
+    gateway.on("POST /api/tasks/t-1/rerun", {"task_id": "t-2"}, status=202)
+    gateway.on("GET /api/tasks/t-2", RUNNING, ENDED | {"task_id": "t-2", "state": "FAILURE", "result": None})
+    gateway.on("GET /api/tasks/t-2/steps", {"items": [], "next_cursor": None})
+    ended = blotter("rerun", "t-1", "--watch")
+    assert (ended.code, ended.err) == (1, "The task ended as FAILURE.\n")
+    assert ended.out.startswith("t-2\nSTARTED; 0 of 4 steps done")
+
+
+@pytest.mark.parametrize("arguments", [("--parameters", "[1]"), ("--priority", "urgent"), ()])
+def test_rerun_sends_nothing_when_it_is_not_clear_what_is_meant(
+    gateway: FakeGateway, blotter: Blotter, arguments: tuple[str, ...]
+) -> None:
+    """Parameters are an object, there are three levels, and a task has an id."""
+    ended = blotter("rerun", *(("t-1", *arguments) if arguments else ()))
+    assert (ended.code, gateway.requests) == (2, [])
 
 
 @pytest.mark.parametrize("parameters", ["{", "[1]", "1", "null"], ids=["no json", "list", "number", "null"])

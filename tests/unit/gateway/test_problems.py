@@ -7,6 +7,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from services.gateway.artifacts import ArtifactDamaged, ArtifactGone
 from services.gateway.authentication import ForeignHost
 from services.gateway.credentials import NotYourTask, Unauthenticated
 from services.gateway.problems import problem_of
@@ -14,12 +15,15 @@ from shared.domain import errors
 from shared.domain.errors import BlotterError, FieldError
 from shared.log.runs import task_not_found
 from shared.objects.memory import MemoryObjectStore
-from shared.objects.store import ObjectCorrupt
+from shared.objects.store import ObjectCorrupt, StoreUnavailable
 
 CASES: list[tuple[BlotterError, int, str]] = [
     (errors.InvalidInput("x", [FieldError("a", "b")]), 422, "invalid_request"),
     (errors.NotFound("strategy", "x"), 404, "strategy_not_found"),
     (task_not_found(uuid4()), 404, "task_not_found"),
+    (ArtifactGone("x"), 410, "artifact_gone"),
+    (ArtifactDamaged("x"), 410, "artifact_damaged"),
+    (StoreUnavailable("x"), 503, "unavailable"),
     (Unauthenticated("x"), 401, "unauthenticated"),
     (errors.Forbidden("x"), 403, "forbidden"),
     (NotYourTask("x"), 403, "not_your_task"),
@@ -28,6 +32,7 @@ CASES: list[tuple[BlotterError, int, str]] = [
     (errors.AlreadyFinished("x"), 409, "task_already_finished"),
     (errors.KeyReused("x"), 409, "idempotency_key_reused"),
     (errors.NotClaimable("x"), 409, "not_claimable"),
+    (errors.NotRerunnable("x"), 409, "not_rerunnable"),
     (errors.NotRetrying("x"), 409, "not_waiting_for_retry"),
     (errors.StaleAttempt("x"), 409, "stale_attempt"),
     (errors.VersionConflict(uuid4()), 409, "version_conflict"),

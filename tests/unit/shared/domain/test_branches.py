@@ -1,8 +1,7 @@
-"""A branch: what its commands decide, what they refuse, and what its run's end means for it."""
+"""A branch: what its commands decide, and what they refuse."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,10 +9,9 @@ import pytest
 
 from shared.domain import branch_events as happened
 from shared.domain.branch import ENDS, MOVES, Branch, branch_id
-from shared.domain.catalogue import OnError
-from shared.domain.errors import AlreadyFinished, NotClaimable, Refused, StaleAttempt
+from shared.domain.errors import NotClaimable, Refused, StaleAttempt
 from shared.domain.events import EVENTS, Event
-from shared.domain.execution import WorkflowExecution, fold
+from shared.domain.execution import fold
 from shared.domain.execution_events import Artifact, Failed
 from shared.domain.execution_records import StepState
 from shared.domain.outputs import ObjectRef, Output
@@ -26,92 +24,25 @@ from tests.builders import (
     complete_member,
     fail_member,
     failure,
-    open_stage,
     parallel_plan,
     retry_member,
     stamp,
 )
+from tests.unit.shared.domain.branch_moves import (
+    BY_ITS_ATTEMPT,
+    COMMANDS,
+    OTHER,
+    PHASES,
+    STRICT,
+    ask,
+    lose,
+    run_of,
+    standing,
+)
 
-OTHER = "5c1f0c56-6f0e-4d0b-9e55-6b1d1a1f7f10"
-STRICT = parallel_plan(on_error=OnError.FAIL)
 CHART = Artifact(
     name="chart.png", ref=ObjectRef(uri="object://sha256/00", media_type="image/png", size=1, sha256="00" * 32)
 )
-
-
-def lose(branch: Branch, second: float, *, max_losses: int = 3, attempt: int | None = None) -> None:
-    """Declare the worker of the branch's attempt lost."""
-    number = branch.attempts if attempt is None else attempt
-    branch.lose_worker(stamp(second), attempt=number, worker=WORKER, reason="no heartbeat", max_losses=max_losses)
-
-
-def ask(branch: Branch, second: float, *, by: str = OTHER) -> None:
-    """Ask the running attempt to make way."""
-    branch.request_preemption(stamp(second), attempt=branch.attempts, preempted_by=by)
-
-
-def _make_way(branch: Branch, number: int) -> None:
-    """Obey a request to make way that the branch has heard of."""
-    branch.yields_to = OTHER
-    branch.make_way(stamp(9), attempt=number)
-
-
-COMMANDS: dict[type[Event], Callable[[Branch, int], None]] = {
-    happened.BranchAttemptStarted: lambda branch, number: branch.claim(stamp(9), attempt=number + 1, worker="other"),
-    happened.BranchCompleted: lambda branch, number: branch.complete(
-        stamp(9), attempt=number, output=Output(), started_at=stamp(8).at
-    ),
-    happened.BranchFailed: lambda branch, number: branch.fail(
-        stamp(9), attempt=number, failure=failure(), started_at=stamp(8).at
-    ),
-    happened.BranchRetryScheduled: lambda branch, number: branch.schedule_retry(
-        stamp(9), attempt=number, failure=failure(), started_at=stamp(8).at, due_at=stamp(10).at
-    ),
-    happened.BranchRetryDue: lambda branch, _: branch.fall_due(stamp(9)),
-    happened.BranchWorkerLost: lambda branch, number: lose(branch, 9, attempt=number),
-    happened.BranchPreemptionRequested: lambda branch, number: branch.request_preemption(
-        stamp(9), attempt=number, preempted_by=OTHER
-    ),
-    happened.BranchPreempted: _make_way,
-    happened.BranchClosed: lambda branch, number: branch.close(stamp(9), attempt=number, reason="its task is over"),
-}
-"""Every command, given to a branch as its attempt of that number."""
-
-BY_ITS_ATTEMPT = set(COMMANDS) - {happened.BranchAttemptStarted, happened.BranchRetryDue}
-"""What only the attempt that runs brings about."""
-
-
-def standing(phase: Phase) -> Branch:
-    """A branch in `phase`, whose sibling is at work and whose run waits at the join, if it may, nothing to collect."""
-    run = at_join()
-    claimed(run, "MSFT", stamp(3))
-    branch = run.members["analyse", "AAPL"]
-    if phase is not Phase.WAITING:
-        claimed(run, "AAPL", stamp(4))
-    match phase:
-        case Phase.RETRY_WAIT:
-            retry_member(run, "AAPL", stamp(5))
-        case Phase.RETRY_DUE:
-            retry_member(run, "AAPL", stamp(5))
-            branch.fall_due(stamp(6))
-        case Phase.LOST:
-            lose(branch, 5)
-        case Phase.PREEMPTED:
-            ask(branch, 5)
-            branch.make_way(stamp(5), attempt=1)
-        case Phase.SUCCEEDED:
-            complete_member(run, "AAPL", stamp(5))
-        case Phase.FAILED:
-            fail_member(run, "AAPL", stamp(5))
-        case Phase.CANCELLED:
-            run.request_cancel(stamp(5))
-            branch.close(stamp(5), attempt=1, reason="its task is being cancelled")
-    run.collect_events()
-    return branch
-
-
-PHASES = [phase for phase in Phase if phase not in (Phase.AT_JOIN, Phase.JOINED, Phase.CANCELLING)]
-"""Where a branch may stand; the other phases are those of runs alone."""
 
 
 def test_every_event_of_a_branch_has_its_row_and_its_command() -> None:
@@ -128,7 +59,7 @@ def test_a_command_of_a_branch_moves_along_the_table_or_is_refused(event: type[E
     branch = standing(phase)
     assert branch.phase is phase
     if event is happened.BranchClosed:
-        _run(branch).request_cancel(stamp(8))
+        run_of(branch).request_cancel(stamp(8))
         branch.run.collect_events()
     if phase in MOVES[event]:
         COMMANDS[event](branch, branch.attempts)
@@ -278,154 +209,6 @@ def test_a_member_that_fails_for_good_fails_its_run_in_the_same_append() -> None
     assert run.left_out == set()
 
 
-def cancelling() -> Branch:
-    """A branch at work whose run is being cancelled."""
-    run = at_join()
-    branch = claimed(run, "AAPL", stamp(4))
-    run.request_cancel(stamp(5))
-    return branch
-
-
-def of_a_failed_run() -> Branch:
-    """A branch at work whose sibling has failed the run."""
-    run = at_join(steps=STRICT)
-    branch = claimed(run, "AAPL", stamp(4))
-    fail_member(run, "MSFT", stamp(5))
-    return branch
-
-
-def of_a_run_out_of_time() -> Branch:
-    """A branch at work whose run has used up its time."""
-    run = at_join(timeout_seconds=4.0)
-    branch = claimed(run, "AAPL", stamp(4))
-    run.time_out_in_stage(stamp(8))
-    return branch
-
-
-def of_a_run_that_was_cancelled_meanwhile() -> Branch:
-    """A branch that was claimed while somebody who saw nobody at work cancelled the run."""
-    run = at_join()
-    submission, *events = run.collect_events()
-    other = fold(None, [submission, *events])
-    assert other is not None
-    branch = claimed(run, "AAPL", stamp(4))
-    run.collect_events()
-    other.request_cancel(stamp(5))
-    for event in other.collect_events():
-        run.apply(event)
-    return branch
-
-
-def of_a_restarted_run() -> Branch:
-    """A branch at work of a run that has failed and lives on."""
-    branch = of_a_failed_run()
-    _run(branch).retry_now(stamp(6))
-    return branch
-
-
-def of_an_earlier_opening() -> Branch:
-    """A branch at work of a run that has opened the same stage anew."""
-    branch = of_a_restarted_run()
-    run = _run(branch)
-    run.claim(stamp(7), attempt=2, worker=WORKER)
-    open_stage(run, stamp(8))
-    return branch
-
-
-def _run(branch: Branch) -> WorkflowExecution:
-    assert isinstance(branch.run, WorkflowExecution)
-    return branch.run
-
-
-OVER = [
-    of_a_failed_run,
-    of_a_run_out_of_time,
-    of_a_run_that_was_cancelled_meanwhile,
-    of_a_restarted_run,
-    of_an_earlier_opening,
-]
-
-
-def outcome_of(command: type[Event], branch: Branch) -> Any:
-    """The events that a command gives, or the error that it raises."""
-    branch.run.collect_events()
-    try:
-        COMMANDS[command](branch, branch.attempts)
-    except Refused as refusal:
-        assert branch.run.collect_events() == []
-        return type(refusal)
-    return [type(event) for event in branch.run.collect_events()]
-
-
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda event: event.TOPIC)
-def test_while_its_run_is_being_cancelled_a_branch_may_only_finish_or_close(command: type[Event]) -> None:
-    """What is done is kept; what is not done stops. A worker that is lost then closes it."""
-    answers: dict[type[Event], Any] = {
-        happened.BranchCompleted: [happened.BranchCompleted],
-        happened.BranchClosed: [happened.BranchClosed],
-        happened.BranchWorkerLost: [happened.BranchClosed],
-        happened.BranchAttemptStarted: NotClaimable,
-    }
-    assert outcome_of(command, cancelling()) == answers.get(command, Refused)
-
-
-@pytest.mark.parametrize("over", OVER)
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda event: event.TOPIC)
-def test_a_branch_whose_stage_is_over_can_only_close(command: type[Event], over: Callable[[], Branch]) -> None:
-    """Its run has ended, or lives on without it; what it brings is refused, and that its task has ended is told."""
-    answers: dict[type[Event], Any] = {
-        happened.BranchClosed: [happened.BranchClosed],
-        happened.BranchWorkerLost: [happened.BranchClosed],
-        happened.BranchAttemptStarted: NotClaimable,
-        happened.BranchRetryDue: Refused,
-    }
-    branch = over()
-    assert branch.at_work
-    assert outcome_of(command, branch) == answers.get(command, AlreadyFinished)
-
-
-@pytest.mark.parametrize("phase", [Phase.WAITING, Phase.RETRY_WAIT, Phase.RETRY_DUE, Phase.LOST, Phase.PREEMPTED])
-def test_a_member_that_is_not_at_work_when_its_run_ends_never_starts(phase: Phase) -> None:
-    """It has nothing to close, and its retry falls due no more."""
-    branch = standing(phase)
-    branch.run.fail_in_stage(stamp(7), failure=failure())
-    branch.run.collect_events()
-    for command in COMMANDS:
-        with pytest.raises(Refused):
-            COMMANDS[command](branch, branch.attempts)
-    assert branch.run.collect_events() == []
-    assert branch.phase is phase
-
-
-@pytest.mark.parametrize("over", OVER)
-def test_a_branch_that_closes_late_leaves_its_run_alone(over: Callable[[], Branch]) -> None:
-    """No step, no phase and no end of the run changes by it."""
-    branch = over()
-    run = _run(branch)
-    before = (
-        run.phase,
-        dict(run.steps),
-        run.finished_at,
-        run.version,
-        run.next_position(),
-        run.time_left(stamp(20).at),
-    )
-    branch.close(stamp(20), attempt=1, reason="its task is over")
-    assert before == (
-        *(run.phase, run.steps, run.finished_at, run.version, run.next_position()),
-        run.time_left(stamp(20).at),
-    )
-    assert branch.phase is Phase.CANCELLED
-
-
-def test_a_branch_that_its_run_waits_for_does_not_close() -> None:
-    """Only its own end may take it out of the stage."""
-    branch = claimed(at_join(), "AAPL", stamp(4))
-    with pytest.raises(Refused, match="it goes on"):
-        branch.close(stamp(5), attempt=1, reason="no time")
-    assert branch.at_work
-
-
 def test_retries_of_a_member_are_counted_and_wait_without_a_worker() -> None:
     """Each has its number and its time; the record shows the failure, then the end and how often it was tried."""
     run = at_join()
@@ -490,7 +273,7 @@ def test_a_branch_that_lost_its_worker_goes_on_elsewhere() -> None:
     branch = standing(Phase.LOST)
     branch.claim(stamp(6), attempt=2, worker="other")
     assert (branch.worker, branch.losses, branch.retries) == ("other", 1, 0)
-    assert ("analyse", "AAPL") not in _run(branch).steps
+    assert ("analyse", "AAPL") not in run_of(branch).steps
 
 
 def lost_again_and_again(**changes: Any) -> Branch:
@@ -506,7 +289,7 @@ def lost_again_and_again(**changes: Any) -> Branch:
 def test_a_member_that_kills_its_worker_again_and_again_fails() -> None:
     """Its run goes on without it where it collects errors."""
     branch = lost_again_and_again()
-    run = _run(branch)
+    run = run_of(branch)
     record = run.steps["analyse", "AAPL"]
     assert (branch.phase, run.phase, record.state) == (Phase.FAILED, Phase.AT_JOIN, StepState.FAILED)
     assert record.failure is not None
@@ -517,7 +300,7 @@ def test_a_member_that_kills_its_worker_again_and_again_fails() -> None:
 
 def test_a_member_that_kills_its_worker_again_and_again_fails_a_run_that_collects_nothing() -> None:
     """In the same append."""
-    run = _run(lost_again_and_again(steps=STRICT))
+    run = run_of(lost_again_and_again(steps=STRICT))
     assert run.failure is not None
     assert (run.phase, run.failure.failure.type) == (Phase.FAILED, "worker_lost")
     assert (run.failure.step, run.failure.symbol) == ("analyse", "AAPL")
@@ -549,18 +332,6 @@ def test_a_member_that_takes_its_process_with_it_when_its_time_is_over_has_timed
     found = run.steps["analyse", "AAPL"].failure
     assert found is not None
     assert (found.type, found.timed_out) == kind
-
-
-@pytest.mark.parametrize("over", [cancelling, *OVER])
-def test_a_branch_that_loses_its_worker_when_its_run_waits_no_more_closes(over: Callable[[], Branch]) -> None:
-    """Whether it was the last loss that it may have or not: nothing starts it again."""
-    for max_losses in (1, 3):
-        branch = over()
-        branch.run.collect_events()
-        lose(branch, 20, max_losses=max_losses)
-        [closed] = branch.run.collect_events()
-        assert isinstance(closed, happened.BranchClosed)
-        assert (closed.reason, branch.phase) == ("no heartbeat", Phase.CANCELLED)
 
 
 def test_an_event_that_is_taken_in_again_changes_nothing() -> None:

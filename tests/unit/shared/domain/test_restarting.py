@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 import pytest
 
 from shared.domain.catalogue import OnError
 from shared.domain.errors import AlreadyFinished, NotRetrying, Refused
-from shared.domain.execution import WorkflowExecution, fold
+from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_events import Restarted, RetryDue
 from shared.domain.execution_records import StepState
 from shared.domain.outputs import Output
 from shared.domain.phases import CeleryState, Phase
 from shared.domain.views import step_views, task_view
 from tests.builders import (
-    PARALLEL_PLAN,
     PLAN,
     WORKER,
     at_join,
@@ -26,13 +24,12 @@ from tests.builders import (
     complete_member,
     complete_next,
     fail_member,
+    fail_next,
     failure,
     in_phase,
-    joined,
     open_stage,
     outcome,
-    parallel_plan,
-    retry_member,
+    restarted,
     running,
     stamp,
     submitted,
@@ -40,15 +37,7 @@ from tests.builders import (
     with_order,
 )
 
-STRICT = parallel_plan(on_error=OnError.FAIL)
 COLLECTING = (PLAN[0], msgspec.structs.replace(PLAN[1], on_error=OnError.COLLECT), PLAN[2])
-
-
-def restarted(run: WorkflowExecution, second: float = 20) -> WorkflowExecution:
-    """Have a run that has ended go on, and its next attempt start."""
-    run.retry_now(stamp(second))
-    run.claim(stamp(second + 1), attempt=run.attempts + 1, worker=WORKER)
-    return run
 
 
 def states(run: WorkflowExecution) -> dict[tuple[str, str | None], StepState]:
@@ -61,26 +50,12 @@ def left(run: WorkflowExecution) -> list[tuple[str, str | None]]:
     return [key for key in run.positions() if not run.is_settled(key)]
 
 
-def fail_next(run: WorkflowExecution, second: float, **changes: Any) -> None:
-    """Fail the run in the step that comes next."""
-    key = run.next_position()
-    assert key is not None
-    run.fail(
-        stamp(second),
-        attempt=run.attempts,
-        failure=failure(retryable=False, **changes),
-        step=key[0],
-        symbol=key[1],
-        started_at=stamp(second).at,
-    )
-
-
 def test_a_failed_run_goes_on_from_the_step_that_failed() -> None:
     """What was completed stays as it is, and the next attempt is the next one: no number comes twice."""
     run = running()
     complete_next(run, stamp(2), "loaded")
     complete_next(run, stamp(3))
-    fail_next(run, 4)
+    fail_next(run, stamp(4))
     run.collect_events()
     run.retry_now(stamp(20))
     assert [type(event) for event in run.collect_events()] == [Restarted]
@@ -99,7 +74,7 @@ def test_a_run_that_goes_on_looks_as_if_it_had_not_ended() -> None:
     """It waits, without an error, an end or a partial result, and the step that failed is pending."""
     run = running()
     complete_next(run, stamp(2))
-    fail_next(run, 4)
+    fail_next(run, stamp(4))
     run.retry_now(stamp(20))
     view = task_view(run)
     assert (view.state, view.error, view.finished_at, view.partial_result, view.duration_seconds) == (
@@ -132,11 +107,11 @@ def test_a_cancelled_run_goes_on_from_where_it_was(attempts: int) -> None:
 def test_a_run_may_end_and_go_on_more_than_once() -> None:
     """Failed, cancelled, and done in the end."""
     run = running()
-    fail_next(run, 2)
-    restarted(run)
+    fail_next(run, stamp(2))
+    restarted(run, stamp(20))
     run.request_cancel(stamp(30))
     run.end_cancelled(stamp(31), attempt=2)
-    restarted(run, 40)
+    restarted(run, stamp(40))
     complete_all(run, stamp(50))
     assert (run.phase, run.attempts, run.result is not None) == (Phase.SUCCEEDED, 3, True)
 
@@ -175,9 +150,6 @@ def test_a_run_that_waits_for_its_retry_goes_on_at_once_and_keeps_its_counts() -
     assert run.retries("load", None) == 1
 
 
-# What counts anew
-
-
 def test_retries_losses_and_time_count_anew_when_a_run_goes_on() -> None:
     """It would otherwise end at once of what ended it before."""
     run = waiting_for_retry(timeout_seconds=60.0)
@@ -186,7 +158,7 @@ def test_retries_losses_and_time_count_anew_when_a_run_goes_on() -> None:
     for attempt in (2, 3):
         run.lose_worker(stamp(20), attempt=attempt, worker=WORKER, reason="no heartbeat", max_losses=3)
         run.claim(stamp(20), attempt=attempt + 1, worker=WORKER)
-    fail_next(run, 40)
+    fail_next(run, stamp(40))
     run.retry_now(stamp(100))
     assert (run.retries("load", None), run.losses, run.time_left(stamp(500).at)) == (0, 0, timedelta(seconds=60))
     run.claim(stamp(500), attempt=5, worker=WORKER)
@@ -223,18 +195,18 @@ def test_preemptions_and_attempts_go_on_counting() -> None:
     run.request_preemption(stamp(2), attempt=1, preempted_by="t-2")
     run.make_way(stamp(3), attempt=1)
     run.claim(stamp(4), attempt=2, worker=WORKER)
-    fail_next(run, 5)
-    restarted(run)
+    fail_next(run, stamp(5))
+    restarted(run, stamp(20))
     assert (run.preemptions, run.preempted_by, run.attempts, run.yields_to) == (1, "t-2", 3, None)
 
 
 def test_orders_of_before_are_known_to_a_run_that_goes_on() -> None:
     """None is requested twice, and those that changed after the first end are in the second one's result."""
     run = with_order(running(), "o-1", stamp(2))
-    fail_next(run, 3)
+    fail_next(run, stamp(3))
     run.resolve_order(stamp(4), client_order_id="o-1", outcome=outcome())
     assert run.has_late_orders
-    restarted(run)
+    restarted(run, stamp(20))
     with pytest.raises(Refused, match="requested before"):
         with_order(run, "o-1", stamp(22))
     complete_all(run, stamp(23))
@@ -243,9 +215,6 @@ def test_orders_of_before_are_known_to_a_run_that_goes_on() -> None:
     late = task_view(run).late_orders
     assert late is not None
     assert [each["state"] for each in late] == ["filled"]
-
-
-# Collected failures
 
 
 def collected(*symbols: str) -> WorkflowExecution:
@@ -265,7 +234,7 @@ def test_collected_failures_of_the_step_that_failed_are_tried_again() -> None:
     run.lose_worker(stamp(4), attempt=1, worker=WORKER, reason="no heartbeat", max_losses=1)
     assert run.failure is not None
     assert (run.failure.step, run.failure.symbol) == ("analyse", "MSFT")
-    restarted(run)
+    restarted(run, stamp(20))
     assert left(run) == [("analyse", "AAPL"), ("analyse", "MSFT"), ("decide", None)]
 
 
@@ -285,7 +254,7 @@ def test_a_step_of_which_all_symbols_failed_is_tried_again_for_all_of_them() -> 
     """They were collected, and left it nothing."""
     run = collected("AAPL", "MSFT")
     all_failed(run, "analyse", 4)
-    restarted(run)
+    restarted(run, stamp(20))
     assert left(run) == [("analyse", "AAPL"), ("analyse", "MSFT"), ("decide", None)]
     complete_all(run, stamp(30))
     assert StepState.FAILED not in states(run).values()
@@ -300,7 +269,7 @@ def test_the_steps_whose_failures_left_a_step_no_symbol_are_tried_again_too() ->
     run.claim(stamp(6), attempt=2, worker=WORKER)
     run.collect_failure(stamp(7), attempt=2, step="rank", symbol="MSFT", failure=failure(), started_at=stamp(6).at)
     all_failed(run, "rank", 8)
-    restarted(run)
+    restarted(run, stamp(20))
     assert left(run) == [("analyse", "AAPL"), ("rank", "AAPL"), ("rank", "MSFT"), ("decide", None)]
     assert run.left_out == set()
 
@@ -309,8 +278,8 @@ def test_a_step_that_runs_once_a_run_leaves_the_failures_that_were_collected_bef
     """It failed of itself; what the run went on without, it still goes on without."""
     run = collected("AAPL")
     complete_next(run, stamp(4))
-    fail_next(run, 5)
-    restarted(run)
+    fail_next(run, stamp(5))
+    restarted(run, stamp(20))
     assert left(run) == [("decide", None)]
     assert states(run)["analyse", "AAPL"] is StepState.FAILED
 
@@ -328,7 +297,7 @@ def test_failures_are_not_sought_behind_a_step_that_runs_once_a_run() -> None:
     for symbol in run.submitted.symbols:
         run.collect_failure(stamp(6), attempt=1, step="rank", symbol=symbol, failure=failure(), started_at=stamp(5).at)
     all_failed(run, "rank", 7)
-    restarted(run)
+    restarted(run, stamp(20))
     assert left(run) == [("rank", "AAPL"), ("rank", "MSFT")]
 
 
@@ -343,135 +312,7 @@ def test_a_run_that_no_step_ended_keeps_the_failures_that_it_collected(how: str)
     else:
         claimed(run, "IBM", stamp(5))
         run.time_out_in_stage(stamp(10))
-    restarted(run)
+    restarted(run, stamp(20))
     assert left(run) == [("analyse", "IBM"), ("rank", "MSFT"), ("rank", "IBM"), ("decide", None)]
     assert run.left_out == {("rank", "AAPL")}
     assert states(run)["rank", "AAPL"] is StepState.SKIPPED
-
-
-# Stages
-
-
-def failed_in_stage() -> WorkflowExecution:
-    """A run of whose stage one member is completed, one has failed the run, one is still at work, one waits."""
-    run = at_join(symbols=("AAPL", "MSFT", "IBM", "KO"), steps=STRICT)
-    complete_member(run, "AAPL", stamp(4), "first")
-    claimed(run, "IBM", stamp(4))
-    retry_member(run, "KO", stamp(4))
-    fail_member(run, "MSFT", stamp(5))
-    return run
-
-
-def test_a_stage_is_opened_anew_for_those_that_are_left_in_streams_of_their_own() -> None:
-    """What was completed is no member of it, and attempts and retries count from the beginning."""
-    run = failed_in_stage()
-    before = {branch.id for branch in run.stage()}
-    restarted(run)
-    assert run.members == {}
-    open_stage(run, stamp(22))
-    assert [branch.key for branch in run.stage()] == [("analyse", "MSFT"), ("analyse", "IBM"), ("analyse", "KO")]
-    assert before.isdisjoint(branch.id for branch in run.stage())
-    assert {(branch.opening, branch.attempts, branch.version) for branch in run.stage()} == {(2, 0, 0)}
-    retry_member(run, "KO", stamp(23))
-    assert (run.retries("analyse", "KO"), run.members["analyse", "KO"].attempts) == (1, 1)
-    for symbol in ("MSFT", "IBM"):
-        complete_member(run, symbol, stamp(24))
-    run.retry_now(stamp(25))
-    complete_member(run, "KO", stamp(25))
-    run.settle_stage(stamp(25))
-    run.claim(stamp(26), attempt=3, worker=WORKER)
-    complete_all(run, stamp(27))
-    assert run.phase is Phase.SUCCEEDED
-    assert run.steps["analyse", "AAPL"].output == Output(inline="first")
-
-
-def test_a_straggler_of_an_earlier_opening_takes_no_part_in_the_next_one() -> None:
-    """It neither holds the stage up nor is it shown, and what it brings is not the new member's."""
-    run = failed_in_stage()
-    straggler = run.members["analyse", "IBM"]
-    run.retry_now(stamp(20))
-    assert states(run)["analyse", "IBM"] is StepState.PENDING
-    run.claim(stamp(21), attempt=2, worker=WORKER)
-    open_stage(run, stamp(22))
-    with pytest.raises(AlreadyFinished):
-        straggler.complete(stamp(23), attempt=1, output=Output(), started_at=stamp(4).at)
-    assert states(run)["analyse", "IBM"] is StepState.PENDING
-    for symbol in ("MSFT", "IBM", "KO"):
-        complete_member(run, symbol, stamp(24), "second")
-    run.settle_stage(stamp(25))
-    assert straggler.at_work
-    straggler.close(stamp(26), attempt=1, reason="its task has failed")
-    assert run.steps["analyse", "IBM"].output == Output(inline="second")
-    assert run.phase is Phase.JOINED
-
-
-def test_a_straggler_does_not_hold_up_the_cancellation_of_a_run_that_goes_on() -> None:
-    """Nobody waits for it, whether its stage has been opened anew or not."""
-    for opened in (False, True):
-        run = failed_in_stage()
-        run.retry_now(stamp(20))
-        if opened:
-            run.claim(stamp(21), attempt=2, worker=WORKER)
-            open_stage(run, stamp(22))
-        run.request_cancel(stamp(23))
-        assert run.phase is Phase.CANCELLED
-
-
-def test_a_run_whose_stage_was_cancelled_goes_on_with_what_its_members_had_not_finished() -> None:
-    """One finished while the run was being cancelled: that counts."""
-    run = at_join()
-    claimed(run, "MSFT", stamp(4))
-    run.request_cancel(stamp(5))
-    complete_member(run, "MSFT", stamp(6))
-    run.settle_stage(stamp(6))
-    restarted(run)
-    assert left(run)[0] == ("analyse", "AAPL")
-    open_stage(run, stamp(22))
-    assert [branch.key for branch in run.stage()] == [("analyse", "AAPL")]
-
-
-def test_a_run_that_fails_after_its_stage_goes_on_after_it() -> None:
-    """The stage is not opened again."""
-    run = joined()
-    run.claim(stamp(6), attempt=2, worker=WORKER)
-    fail_next(run, 7)
-    restarted(run)
-    assert (run.opening, run.next_position()) == (1, ("rank", "AAPL"))
-    complete_all(run, stamp(30))
-    assert run.phase is Phase.SUCCEEDED
-
-
-def test_members_that_are_shown_after_a_restart_are_those_of_the_run_as_it_goes_on() -> None:
-    """What had not been done is pending again, without the old errors, and progress starts from what is done."""
-    run = failed_in_stage()
-    run.retry_now(stamp(20))
-    rows = [view for view in step_views(run) if view.step == "analyse"]
-    assert [(row.state, row.error, row.attempts) for row in rows] == [
-        (StepState.COMPLETED, None, 1),
-        *[(StepState.PENDING, None, 0)] * 3,
-    ]
-    assert task_view(run).progress.completed_symbols == ("AAPL",)
-
-
-def test_a_restart_is_folded_from_the_log_as_it_was_decided() -> None:
-    """With a straggler that closes in between."""
-    run = failed_in_stage()
-    straggler = run.members["analyse", "IBM"]
-    restarted(run)
-    straggler.close(stamp(21), attempt=1, reason="its task has failed")
-    open_stage(run, stamp(22))
-    complete_member(run, "MSFT", stamp(23))
-    events = run.collect_events()
-    folded = fold(None, events)
-    assert folded is not None
-    assert (task_view(folded), list(step_views(folded))) == (task_view(run), list(step_views(run)))
-    assert folded.time_left(stamp(30).at) == run.time_left(stamp(30).at)
-    assert len(events) == task_view(run).version
-
-
-def test_a_restart_is_no_way_around_the_plan() -> None:
-    """It is pinned to the run: the same steps and symbols, in the same order."""
-    run = in_phase(Phase.FAILED, steps=PARALLEL_PLAN)
-    plan = list(run.positions())
-    run.retry_now(stamp(20))
-    assert (list(run.positions()), run.submitted.steps) == (plan, PARALLEL_PLAN)

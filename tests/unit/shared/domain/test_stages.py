@@ -1,26 +1,23 @@
-"""Runs whose steps run side by side: how a stage opens, closes and ends, and what is seen of it."""
+"""Runs whose steps run side by side: how a stage opens, closes and ends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
-from itertools import permutations
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from shared.domain.branch import Branch, time_at_work
+from shared.domain.branch import Branch
 from shared.domain.catalogue import OnError, StepDescription, StepKind
 from shared.domain.deciding import guarded_version
-from shared.domain.errors import NotRetrying, Refused, StaleAttempt
+from shared.domain.errors import Refused, StaleAttempt
 from shared.domain.execution import WorkflowExecution, fold
-from shared.domain.execution_events import Artifact, Cancelled, CancelRequested, Member, StageClosed, StageOpened
+from shared.domain.execution_events import Member, StageClosed, StageOpened
 from shared.domain.execution_records import StepState
-from shared.domain.outputs import ObjectRef, Output
+from shared.domain.outputs import Output
 from shared.domain.phases import Phase
-from shared.domain.views import step_views, task_view
+from shared.domain.views import step_views
 from tests.builders import (
     PARALLEL_PLAN,
     WORKER,
@@ -271,328 +268,6 @@ def test_a_branch_finds_what_feeds_it() -> None:
     assert [branch.step for branch in group.branches_into("decide", None)] == ["prices", "volumes"]
 
 
-# The end of a run in a stage
-
-
-def test_a_run_at_a_join_whose_members_all_wait_is_cancelled_at_once() -> None:
-    """For a first start, for a retry, or for another worker: nobody is there to obey."""
-    run = at_join(symbols=("AAPL", "MSFT", "IBM"))
-    retry_member(run, "MSFT", stamp(4))
-    branch = claimed(run, "IBM", stamp(4))
-    branch.lose_worker(stamp(5), attempt=1, worker=WORKER, reason="no heartbeat", max_losses=3)
-    run.collect_events()
-    run.request_cancel(stamp(6), reason="wrong symbols")
-    assert [type(event) for event in run.collect_events()] == [CancelRequested, Cancelled]
-    assert (run.phase, run.in_stage, task_view(run).next_retry_at) == (Phase.CANCELLED, False, None)
-
-
-def test_the_last_branch_at_work_cancels_a_run_that_is_being_cancelled() -> None:
-    """One finishes what it has, the other stops; those that wait never start. What is done is kept."""
-    run = at_join(symbols=("AAPL", "MSFT", "IBM"))
-    first, second = claimed(run, "AAPL", stamp(4)), claimed(run, "MSFT", stamp(4))
-    run.request_cancel(stamp(5))
-    assert (run.phase, run.in_stage) == (Phase.CANCELLING, True)
-    complete_member(run, "AAPL", stamp(6), 1)
-    with pytest.raises(Refused):
-        run.settle_stage(stamp(6))
-    second.close(stamp(7), attempt=1, reason="its task is being cancelled")
-    run.collect_events()
-    run.settle_stage(stamp(7))
-    assert [type(event) for event in run.collect_events()] == [Cancelled]
-    assert (run.phase, run.in_stage, run.finished_at) == (Phase.CANCELLED, False, stamp(7).at)
-    assert (first.phase, run.steps["analyse", "AAPL"].output) == (Phase.SUCCEEDED, Output(inline=1))
-    assert task_view(run).partial_result == {
-        "completed_steps": [{"step": "load", "symbol": None}, {"step": "analyse", "symbol": "AAPL"}],
-        "orders": [],
-    }
-    with pytest.raises(Refused):
-        run.settle_stage(stamp(8))
-
-
-def test_a_run_whose_members_all_finished_while_it_was_being_cancelled_is_cancelled() -> None:
-    """After the request only that may end it."""
-    run = at_join()
-    claimed(run, "AAPL", stamp(4))
-    complete_member(run, "MSFT", stamp(4))
-    run.request_cancel(stamp(5))
-    complete_member(run, "AAPL", stamp(6))
-    run.settle_stage(stamp(6))
-    assert run.phase is Phase.CANCELLED
-
-
-def test_cancelling_a_run_in_a_stage_again_changes_nothing() -> None:
-    """No second event, no error."""
-    run = at_join()
-    claimed(run, "AAPL", stamp(4))
-    run.request_cancel(stamp(5))
-    run.collect_events()
-    run.request_cancel(stamp(6))
-    assert run.collect_events() == []
-
-
-def test_a_joined_run_is_cancelled_at_once() -> None:
-    """It waits for a worker."""
-    run = joined()
-    run.request_cancel(stamp(6))
-    assert run.phase is Phase.CANCELLED
-
-
-def test_a_run_fails_with_its_first_member_and_the_second_to_fail_closes() -> None:
-    """There is one failure, and it is the first."""
-    run = at_join(steps=STRICT)
-    second = claimed(run, "AAPL", stamp(4))
-    fail_member(run, "MSFT", stamp(5), message="no bars")
-    with pytest.raises(Refused):
-        second.fail(stamp(6), attempt=1, failure=failure(), started_at=stamp(4).at)
-    with pytest.raises(Refused):
-        run.fail_in_stage(stamp(6), failure=failure())
-    second.close(stamp(6), attempt=1, reason="its task has failed")
-    assert run.failure is not None
-    assert (run.failure.failure.message, run.finished_at) == ("no bars", stamp(5).at)
-    with pytest.raises(Refused):
-        run.settle_stage(stamp(7))
-
-
-# Time
-
-
-def test_time_of_branches_that_are_at_work_at_once_counts_once() -> None:
-    """And time in which none is at work not at all; the attempts before and after count too."""
-    run = at_join(timeout_seconds=100.0)
-    assert run.time_left(stamp(10).at) == timedelta(seconds=98)
-    claimed(run, "AAPL", stamp(10))
-    claimed(run, "MSFT", stamp(15))
-    assert run.time_left(stamp(18).at) == timedelta(seconds=90)
-    complete_member(run, "AAPL", stamp(20))
-    assert run.time_left(stamp(22).at) == timedelta(seconds=86)
-    retry_member(run, "MSFT", stamp(25))
-    assert run.time_left(stamp(500).at) == timedelta(seconds=83)
-    run.retry_now(stamp(500))
-    complete_member(run, "MSFT", stamp(501))
-    run.settle_stage(stamp(501))
-    run.claim(stamp(600), attempt=2, worker=WORKER)
-    assert run.time_left(stamp(603).at) == timedelta(seconds=80)
-
-
-def seconds_at_work(spans: Sequence[tuple[int, int | None]], now: int) -> int:
-    """Count the seconds in which something was at work, one by one."""
-    return len({second for start, end in spans for second in range(start, now if end is None else end)})
-
-
-SPANS = st.lists(
-    st.tuples(st.integers(0, 50), st.integers(0, 30)).map(lambda span: (span[0], span[0] + span[1])), max_size=8
-)
-
-
-@given(spans=SPANS, open_since=st.none() | st.integers(0, 80))
-def test_time_at_work_is_that_of_all_spans_laid_over_one_another(
-    spans: list[tuple[int, int]], open_since: int | None
-) -> None:
-    """However they overlap, touch or contain one another, and whether the last one still goes on."""
-    run = at_join()
-    first, second = run.stage()
-    now = 80
-    worked = [*spans, *([(open_since, None)] if open_since is not None else [])]
-    for number, (start, end) in enumerate(worked):
-        at_once: list[tuple[datetime, datetime | None]] = (first, second)[number % 2].worked
-        at_once.append((stamp(start).at, None if end is None else stamp(end).at))
-    expected = timedelta(seconds=seconds_at_work(worked, now))
-    assert time_at_work([first, second], stamp(now).at) == expected
-
-
-def test_a_run_past_its_time_fails_at_the_join() -> None:
-    """No step is to blame, and the members at work are stopped."""
-    run = at_join(timeout_seconds=12.0)
-    branch = claimed(run, "AAPL", stamp(10))
-    with pytest.raises(Refused, match="time left"):
-        run.time_out_in_stage(stamp(19.9))
-    run.time_out_in_stage(stamp(20))
-    assert run.failure is not None
-    assert (run.failure.failure.type, run.failure.failure.timed_out) == ("timeout", True)
-    assert (run.failure.step, run.failure.symbol, run.phase) == (None, None, Phase.FAILED)
-    with pytest.raises(Refused):
-        branch.complete(stamp(21), attempt=1, output=Output(), started_at=stamp(10).at)
-
-
-def test_a_run_at_a_join_in_which_nobody_is_at_work_has_all_the_time_in_the_world() -> None:
-    """Waiting costs nothing."""
-    run = at_join(timeout_seconds=12.0)
-    with pytest.raises(Refused, match="time left"):
-        run.time_out_in_stage(stamp(100_000))
-
-
-def test_a_run_that_is_being_cancelled_does_not_time_out_at_the_join() -> None:
-    """Only cancelled may end it."""
-    run = at_join(timeout_seconds=12.0)
-    claimed(run, "AAPL", stamp(10))
-    run.request_cancel(stamp(11))
-    with pytest.raises(Refused, match="waits at no join"):
-        run.time_out_in_stage(stamp(100))
-
-
-# Retries
-
-
-def test_retrying_now_ends_the_delay_of_every_branch_that_waits_for_a_retry() -> None:
-    """The others are left as they are; once the delays are over, asking again changes nothing."""
-    run = at_join(symbols=("AAPL", "MSFT", "IBM"))
-    retry_member(run, "AAPL", stamp(4))
-    retry_member(run, "MSFT", stamp(4))
-    claimed(run, "IBM", stamp(4))
-    run.collect_events()
-    run.retry_now(stamp(5))
-    assert [branch.phase for branch in run.stage()] == [Phase.RETRY_DUE, Phase.RETRY_DUE, Phase.RUNNING]
-    assert len(run.collect_events()) == 2
-    run.retry_now(stamp(6))
-    assert run.collect_events() == []
-
-
-def test_a_stage_in_which_no_branch_waits_for_a_retry_has_nothing_to_bring_forward() -> None:
-    """Waiting for a worker is no retry."""
-    run = at_join()
-    complete_member(run, "AAPL", stamp(4))
-    run.collect_events()
-    with pytest.raises(NotRetrying):
-        run.retry_now(stamp(5))
-    assert run.collect_events() == []
-
-
-# What is seen of it
-
-
-def states(run: WorkflowExecution) -> list[StepState]:
-    """The states of the members of a run's stage, in the order of its symbols."""
-    return [view.state for view in step_views(run) if view.step == "analyse"]
-
-
-def test_members_are_shown_as_what_they_are() -> None:
-    """Pending until a worker has them and after it is lost, running, retrying with the error, completed, failed."""
-    run = at_join(symbols=("A", "B", "C", "D", "E", "F"))
-    claimed(run, "B", stamp(4), worker="b")
-    retry_member(run, "C", stamp(4))
-    complete_member(run, "D", stamp(4))
-    fail_member(run, "E", stamp(4))
-    claimed(run, "F", stamp(4)).lose_worker(stamp(5), attempt=1, worker=WORKER, reason="died", max_losses=3)
-    assert states(run) == [
-        StepState.PENDING,
-        StepState.RUNNING,
-        StepState.RETRYING,
-        StepState.COMPLETED,
-        StepState.FAILED,
-        StepState.PENDING,
-    ]
-    rows = {(view.step, view.symbol): view for view in step_views(run)}
-    assert (rows["analyse", "B"].started_at, rows["analyse", "B"].worker) == (stamp(4).at, "b")
-    assert rows["rank", "E"].state is StepState.SKIPPED
-    assert rows["decide", None].state is StepState.PENDING
-    error = rows["analyse", "C"].error
-    assert error is not None
-    assert (error.type, error.symbol) == ("TemporaryError", "C")
-    run.retry_now(stamp(6))
-    assert states(run)[2] is StepState.RETRYING
-    claimed(run, "C", stamp(7), worker="c")
-    [row] = [view for view in step_views(run) if view.symbol == "C" and view.step == "analyse"]
-    assert (row.state, row.started_at, row.worker, row.attempts) == (StepState.RUNNING, stamp(7).at, "c", 1)
-
-
-def test_members_of_a_run_that_has_failed_are_cancelled_once_they_have_stopped() -> None:
-    """Until then they run; what never started is cancelled too, and no later step is called skipped."""
-    run = at_join(symbols=("A", "B", "C", "D", "E"), steps=STRICT)
-    complete_member(run, "A", stamp(4))
-    straggler = claimed(run, "B", stamp(4))
-    retry_member(run, "E", stamp(4))
-    fail_member(run, "C", stamp(5))
-    ended = [StepState.COMPLETED, StepState.RUNNING, StepState.FAILED, StepState.CANCELLED, StepState.CANCELLED]
-    assert states(run) == ended
-    straggler.close(stamp(6), attempt=1, reason="its task has failed")
-    assert states(run) == [ended[0], StepState.CANCELLED, *ended[2:]]
-    later = {view.state for view in step_views(run) if view.step in ("rank", "decide")}
-    assert later == {StepState.PENDING}
-    assert task_view(run).finished_at == stamp(5).at
-
-
-def test_a_failed_member_counts_as_one_step_that_is_over() -> None:
-    """Steps after it that will never run are not called done."""
-    run = at_join(symbols=("AAPL",), steps=STRICT)
-    fail_member(run, "AAPL", stamp(4))
-    assert task_view(run).progress.completed_steps == 2
-
-
-def test_members_of_a_run_that_was_cancelled_are_cancelled() -> None:
-    """But for those that are done."""
-    run = at_join()
-    complete_member(run, "MSFT", stamp(4))
-    claimed(run, "AAPL", stamp(4))
-    run.request_cancel(stamp(5))
-    assert states(run) == [StepState.RUNNING, StepState.COMPLETED]
-    run.members["analyse", "AAPL"].close(stamp(6), attempt=1, reason="its task is being cancelled")
-    run.settle_stage(stamp(6))
-    assert states(run) == [StepState.CANCELLED, StepState.COMPLETED]
-
-
-def test_the_next_retry_of_a_run_at_a_join_is_that_of_its_first_branch_to_go_on() -> None:
-    """None waits for one: none is shown."""
-    run = at_join()
-    assert task_view(run).next_retry_at is None
-    retry_member(run, "AAPL", stamp(4), due_in=8)
-    retry_member(run, "MSFT", stamp(5), due_in=2)
-    assert task_view(run).next_retry_at == stamp(7).at
-    run.members["analyse", "MSFT"].fall_due(stamp(7))
-    assert task_view(run).next_retry_at == stamp(12).at
-    run.fail_in_stage(stamp(8), failure=failure())
-    assert task_view(run).next_retry_at is None
-
-
-@pytest.mark.parametrize("finishing", list(permutations(("A", "B", "C"))))
-@pytest.mark.parametrize("failing", ["", "A", "C"])
-def test_progress_goes_forward_in_whatever_order_members_end(finishing: tuple[str, ...], failing: str) -> None:
-    """Those that are done are named in the order submitted, and the first that is not is the current one."""
-    run = at_join(symbols=("A", "B", "C"))
-    done: set[str] = set()
-    for number, symbol in enumerate(finishing, start=1):
-        progress = task_view(run).progress
-        assert (progress.current_step, progress.completed_steps) == ("analyse", 1)
-        assert progress.completed_symbols == tuple(sorted(done))
-        assert progress.current_symbol == min({"A", "B", "C"} - done)
-        assert progress.fraction == pytest.approx(0.25 + 0.25 * (number - 1) / 3, abs=1e-4)
-        (fail_member if symbol == failing else complete_member)(run, symbol, stamp(4 + number))
-        done.add(symbol)
-    assert task_view(run).progress.completed_steps == 2
-
-
-def test_what_members_keep_for_people_is_their_runs() -> None:
-    """Under their names, the last of one name wins."""
-    run = at_join()
-    for second, symbol in enumerate(run.submitted.symbols, start=4):
-        ref = ObjectRef(uri=f"object://{symbol}", media_type="image/png", size=1, sha256="00" * 32)
-        artifacts = (Artifact(name=f"{symbol}.png", ref=ref), Artifact(name="last.png", ref=ref))
-        branch = claimed(run, symbol, stamp(second))
-        branch.complete(stamp(second), attempt=1, output=Output(), started_at=stamp(second).at, artifacts=artifacts)
-    assert sorted(run.artifacts) == ["AAPL.png", "MSFT.png", "last.png"]
-    assert run.artifacts["last.png"].ref.uri == "object://MSFT"
-
-
-def test_the_version_of_a_view_counts_the_events_of_the_run_and_of_its_branches() -> None:
-    """So the newer of two views is told apart whoever wrote the last event; the run's own stream counts its own."""
-    run = at_join()
-    before = (task_view(run).version, run.version)
-    complete_member(run, "AAPL", stamp(4))
-    assert (task_view(run).version, run.version) == (before[0] + 2, before[1])
-    assert run.changed_at == stamp(4).at
-    assert task_view(run).version == len(run.collect_events())
-
-
-def test_attempts_and_worker_of_a_run_at_a_join_are_those_of_its_main_line() -> None:
-    """Branches count their own."""
-    run = at_join()
-    claimed(run, "AAPL", stamp(4), worker="other")
-    view = task_view(run)
-    assert (view.attempts, view.worker, view.started_at) == (1, WORKER, stamp(1).at)
-
-
-# What an append must assert
-
-
 def test_events_of_branches_alone_are_appended_only_while_their_run_stands_where_it_stood() -> None:
     """They do not touch the run's stream, whose next version would otherwise catch a cancellation in between."""
     run = at_join()
@@ -636,9 +311,6 @@ def test_who_reads_one_branch_decides_on_it_as_who_reads_all() -> None:
     assert guarded_version(part, [due]) == run.version
     run.apply(due)
     assert mine.phase is Phase.RETRY_DUE
-
-
-# Orders
 
 
 def test_an_order_of_a_run_at_a_join_is_settled_from_outside() -> None:

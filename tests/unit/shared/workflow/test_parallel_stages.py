@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from shared.domain.failures import Failure
 from shared.testing import run
@@ -217,6 +217,7 @@ def test_what_runs_side_by_side_has_no_broker(options: dict[str, Any]) -> None:
     assert outcome.orders == []
 
 
+@settings(deadline=None)
 @given(plans())
 def test_wherever_members_run_a_run_comes_out_the_same(
     plan: tuple[list[dict[str, Any]], list[str], set[Position]],
