@@ -2,7 +2,8 @@
 
 A key is what authors name (`venue:alpaca`), over all runs, and for the branches of one run the run itself. Pure: a
 place is held from the release of a run until its attempt has ended. Whoever waits for a place waits outside the levels'
-queues and makes nobody yield.
+queues and makes nobody yield. Places are given on release only, to all at once and in the order of their turns: so
+nobody takes one that another has waited for, whatever came in between.
 """
 
 import heapq
@@ -39,17 +40,15 @@ class Limits:
             self._held[run.id] = keys
             self._taken.update(keys)
 
-    def take(self, run: LiveRun) -> bool:
-        """Give a run a place for each of its keys, or park it at the first that has none for it.
+    def park(self, run: LiveRun) -> bool:
+        """Have a run wait for its places, at the first key that is full; return False if it has no keys, nor waits."""
+        most = self._most(run)
+        if most:
+            self._park(run, self._full(run) or next(iter(most)))
+        return bool(most)
 
-        Nobody takes a place that another one, whose turn is before, has been waiting for.
-        """
-        key = self._blocked(run)
-        if key is None:
-            self.hold(run)
-            return True
+    def _park(self, run: LiveRun, key: str) -> None:
         heapq.heappush(self._parked[key], (rank(run), next(self._arrivals), run))
-        return False
 
     def free(self, run: LiveRun) -> None:
         """Take the places of a run back, if it has any."""
@@ -57,34 +56,37 @@ class Limits:
 
     def admit(self) -> Iterator[LiveRun]:
         """Yield the parked runs that have a place now, each with it, those that have ended left out."""
-        for key in list(self._parked):
-            while (run := self._first(key)) is not None and self._blocked(run) != key:
-                heapq.heappop(self._parked[key])
-                if self.take(run):
-                    yield run
-            if not self._parked[key]:
-                del self._parked[key]
+        turns = [(rank(run), key) for key in list(self._parked) if (run := self._first(key)) is not None]
+        heapq.heapify(turns)
+        while turns:
+            _, key = heapq.heappop(turns)
+            if (run := self._first(key)) is None or (full := self._full(run)) == key:
+                continue
+            heapq.heappop(self._parked[key])
+            if full is not None:
+                self._park(run, full)
+            else:
+                self.hold(run)
+                yield run
+            if (following := self._first(key)) is not None:
+                heapq.heappush(turns, (rank(following), key))
 
     def full(self) -> list[str]:
         """Return the keys for whose places others than the branches of one run wait."""
         return sorted(key for key, queue in self._parked.items() if any(key in run.limits for *_, run in queue[:1]))
 
-    def _blocked(self, run: LiveRun) -> str | None:
-        """Return the first key whose places are taken, or waited for by somebody whose turn is before; None if none."""
-        if run.id in self._held:
-            return None
-        for key, most in self._most(run).items():
-            first = self._first(key)
-            if self._taken[key] >= most or (first is not None and rank(first) < rank(run)):
-                return key
-        return None
-
     def _first(self, key: str) -> LiveRun | None:
-        """Return who is the next to have a place, without those that wait no more."""
-        queue = self._parked.get(key, [])
-        while queue and not queue[0][2].is_parked:
+        """Return who has the next turn at a key, None when nobody waits there any more."""
+        queue = self._parked[key]
+        while queue and not queue[0][-1].is_parked:
             heapq.heappop(queue)
-        return queue[0][2] if queue else None
+        if not queue:
+            del self._parked[key]
+            return None
+        return queue[0][-1]
+
+    def _full(self, run: LiveRun) -> str | None:
+        return next((key for key, most in self._most(run).items() if self._taken[key] >= most), None)
 
     def _most(self, run: LiveRun) -> Mapping[str, int]:
         if not run.is_branch:

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
-from services.executor.limits import Limits, rank
+from services.executor.limits import Limits
 from services.executor.live_run import LiveRun, RunState
 from services.executor.stages import Stages, members_of
 from services.executor.waiting import Queues
@@ -47,7 +47,7 @@ class LiveRuns:
         self._changed: set[UUID] = set()
         self._ended: set[UUID] = set()
         self._withdrawn: list[LiveRun] = []
-        for run in sorted(runs, key=lambda run: (run.is_parked, rank(run) if run.is_parked else (run.since,))):
+        for run in sorted(runs, key=lambda run: run.since):
             self._runs[run.id] = run
             self._stages.add(run)
             self._place(run)
@@ -55,7 +55,7 @@ class LiveRuns:
     def _place(self, run: LiveRun) -> None:
         if run.state in _HOLDING:
             self._limits.hold(run)
-        elif run.is_parked and self._limits.take(run):
+        elif run.is_parked and not self._limits.park(run):
             run.state = RunState.WAITING
         if run.state is RunState.WAITING:
             self._waiting[run.level] += 1

@@ -141,7 +141,9 @@ class Repair:
 
     def _remove(self, messages: Sequence[Message], runs: Sequence[LiveRun]) -> int:
         """Remove pointers to runs that have ended and to attempts that do not wait; return how many were there."""
-        wanted = {message_id(run.id, run.attempt) for run in runs if run.state is RunState.WAITING}
+        # A parked one may have had its place, and been sent, since the dispatcher wrote down what it knows.
+        may_wait = (RunState.WAITING, RunState.PARKED)
+        wanted = {message_id(run.id, run.attempt) for run in runs if run.state in may_wait}
         stale = [message for message in messages if message.task in POINTERS and message.id not in wanted]
         return remove(self._redis, stale)
 

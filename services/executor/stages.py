@@ -47,7 +47,7 @@ class Stages:
             return
         if run.state is RunState.WAITING:
             _change(self._waiting, run.task_id, by)
-        elif run.at_work:
+        elif run.state is RunState.RUNNING:
             _change(self._at_work, run.task_id, by)
 
     def members(self, task_id: UUID) -> list[LiveRun]:
@@ -59,7 +59,7 @@ class Stages:
         return self._waiting[task_id]
 
     def are_at_work(self, task_id: UUID) -> bool:
-        """Tell whether a worker has a branch of the run."""
+        """Tell whether a worker has a branch that its run waits for, and not only stragglers of an earlier stage."""
         return self._at_work[task_id] > 0
 
     def joining(self) -> Iterable[LiveRun]:

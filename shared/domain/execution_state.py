@@ -241,7 +241,7 @@ class ExecutionState:
 
     def _restart(self) -> None:
         due = self._due_again()
-        self.failure = self.cancel_reason = self.finished_at = self.next_retry_at = None
+        self.failure = self.cancel_reason = self.finished_at = self.next_retry_at = self.worker = None
         self.has_late_orders = False
         self.spent, self.losses, self._restarted_after = timedelta(), 0, self.opening
         self.steps = {

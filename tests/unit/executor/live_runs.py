@@ -92,7 +92,12 @@ class StageDesk:
             max_parallel=max_parallel,
             limits=dict(limits or {}),
         )
-        submission = {"symbols": symbols or SYMBOLS, "steps": (step,), "priority": level, "timeout_seconds": 60.0}
+        submission: dict[str, Any] = {
+            "symbols": symbols or SYMBOLS,
+            "steps": (step,),
+            "priority": level,
+            "timeout_seconds": 60.0,
+        }
         run = submitted(**(submission | changes))
         run.claim(stamp(1), attempt=1, worker=WORKER)
         open_look(run, 2)

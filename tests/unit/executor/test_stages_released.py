@@ -166,6 +166,7 @@ def test_parked_members_make_nobody_yield() -> None:
     """Nobody makes way for what would not be let in: they wait outside all levels."""
     desk = StageDesk(slots=2)
     desk.opened(level=Priority.HIGH, max_parallel=1)
+    desk.released()
     assert desk.runs.depths() == {Priority.HIGH: 1, Priority.NORMAL: 0, Priority.LOW: 0}
     assert [run.symbol for run in desk.runs.first(Priority.HIGH, 9)] == ["AAPL"]
     busy = [at_work(), at_work()]

@@ -73,6 +73,13 @@ def test_a_command_of_a_branch_moves_along_the_table_or_is_refused(event: type[E
     assert branch.phase is phase
 
 
+def test_an_ended_branch_stays_as_it_is() -> None:
+    """No row of the table leads out of an end: what is tried again after a restart has another stream."""
+    moves = [(before, after) for row in MOVES.values() for before, after in row.items()]
+    assert not any(before.ended for before, _ in moves)
+    assert {after for _, after in moves if after.ended} == {Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED}
+
+
 def test_a_branch_ends_with_the_topics_that_are_known_for_it() -> None:
     """Whoever asks the log whether a stage is over looks for these."""
     assert set(ENDS) == {"branch.completed", "branch.failed", "branch.closed"}

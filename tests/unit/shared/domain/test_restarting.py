@@ -284,6 +284,20 @@ def test_a_step_that_runs_once_a_run_leaves_the_failures_that_were_collected_bef
     assert states(run)["analyse", "AAPL"] is StepState.FAILED
 
 
+def test_a_symbol_that_failed_a_step_leaves_the_failures_that_were_collected_before_it() -> None:
+    """The step had symbols to go on with: those that had failed before are not to blame."""
+    run = at_join()
+    fail_member(run, "AAPL", stamp(4))
+    complete_member(run, "MSFT", stamp(4))
+    run.settle_stage(stamp(5))
+    run.claim(stamp(6), attempt=2, worker=WORKER)
+    fail_next(run, stamp(7))
+    assert run.failure is not None
+    assert (run.failure.step, run.failure.symbol) == ("rank", "MSFT")
+    restarted(run, stamp(20))
+    assert left(run) == [("rank", "MSFT"), ("decide", None)]
+
+
 def test_failures_are_not_sought_behind_a_step_that_runs_once_a_run() -> None:
     """Its output has been made without those symbols already, and is not made again."""
     load, analyse, *_ = COLLECTING

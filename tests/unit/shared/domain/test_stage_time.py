@@ -41,6 +41,18 @@ def test_time_of_branches_that_are_at_work_at_once_counts_once() -> None:
     assert run.time_left(stamp(603).at) == timedelta(seconds=80)
 
 
+def test_the_time_of_a_branch_that_is_asked_to_make_way_goes_on_until_it_does() -> None:
+    """It is at work until then, and so is its next attempt from its start."""
+    run = at_join(timeout_seconds=100.0)
+    branch = claimed(run, "AAPL", stamp(10))
+    branch.request_preemption(stamp(12), attempt=1, preempted_by="t-2")
+    assert run.time_left(stamp(15).at) == timedelta(seconds=93)
+    branch.make_way(stamp(16), attempt=1)
+    assert run.time_left(stamp(50).at) == timedelta(seconds=92)
+    claimed(run, "AAPL", stamp(60))
+    assert run.time_left(stamp(61).at) == timedelta(seconds=91)
+
+
 def seconds_at_work(spans: Sequence[tuple[int, int | None]], now: int) -> int:
     """Count the seconds in which something was at work, one by one."""
     return len({second for start, end in spans for second in range(start, now if end is None else end)})

@@ -86,15 +86,15 @@ def test_a_failed_member_counts_as_one_step_that_is_over() -> None:
 
 
 def test_members_of_a_run_that_was_cancelled_are_cancelled() -> None:
-    """But for those that are done."""
-    run = at_join()
+    """But for those that are done. Until the last has stopped it runs, and those that wait do not."""
+    run = at_join(symbols=("AAPL", "MSFT", "IBM"))
     complete_member(run, "MSFT", stamp(4))
-    claimed(run, "AAPL", stamp(4))
+    claimed(run, "IBM", stamp(4))
     run.request_cancel(stamp(5))
-    assert states(run) == [StepState.RUNNING, StepState.COMPLETED]
-    run.members["analyse", "AAPL"].close(stamp(6), attempt=1, reason="its task is being cancelled")
+    assert states(run) == [StepState.PENDING, StepState.COMPLETED, StepState.RUNNING]
+    run.members["analyse", "IBM"].close(stamp(6), attempt=1, reason="its task is being cancelled")
     run.settle_stage(stamp(6))
-    assert states(run) == [StepState.CANCELLED, StepState.COMPLETED]
+    assert states(run) == [StepState.CANCELLED, StepState.COMPLETED, StepState.CANCELLED]
 
 
 def test_the_next_retry_of_a_run_at_a_join_is_that_of_its_first_branch_to_go_on() -> None:

@@ -113,6 +113,16 @@ def test_the_attempt_that_opens_a_stage_ends_with_it() -> None:
     assert run.collect_events() == []
 
 
+def test_to_come_to_a_stage_is_a_boundary_for_who_counts_lost_workers() -> None:
+    """A run that gets that far does not kill its worker."""
+    run = before_stage()
+    for attempt in (1, 2):
+        run.lose_worker(stamp(3), attempt=attempt, worker=WORKER, reason="no heartbeat", max_losses=3)
+        run.claim(stamp(4), attempt=attempt + 1, worker=WORKER)
+    open_stage(run, stamp(5))
+    assert run.losses == 0
+
+
 @pytest.mark.parametrize("members", [[], [("load", None)], [("analyse", "AAPL"), ("load", None)]])
 def test_no_stage_is_opened_of_nothing_or_of_what_is_settled(members: list[tuple[str, str | None]]) -> None:
     """A completed step never runs again."""
