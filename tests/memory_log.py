@@ -20,22 +20,23 @@ class MemoryEventLog(EventLog):
     def __init__(self) -> None:
         Application.__init__(self, {"PERSISTENCE_MODULE": "eventsourcing.popo", "MAPPER_TOPIC": MAPPER_TOPIC})
         self._appending = threading.RLock()
+        self._positions: dict[tuple[UUID, int], int] = {}
 
     def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> list[int]:
         """Append as the function in PostgreSQL does: one after the other."""
         with self._appending:
             if guard is not None and self.stream(guard.originator_id, gt=guard.version):
                 raise VersionConflict(guard.originator_id)
-            return super().append(events)
+            positions = super().append(events)
+            keys = ((event.originator_id, event.originator_version) for event in events)
+            self._positions.update(zip(keys, positions, strict=True))
+            return positions
 
     def streams(self, originator_ids: Sequence[UUID], *, until: int | None = None) -> list[Recorded]:
-        """Look through the whole log."""
-        wanted, newest = set(originator_ids), self.head() if until is None else until
-        return [
-            recorded
-            for recorded in self.read(0, limit=newest)
-            if recorded.position <= newest and recorded.event.originator_id in wanted
-        ]
+        """Put the streams together in the order in which they were appended."""
+        events = (event for originator_id in set(originator_ids) for event in self.stream(originator_id))
+        recorded = (Recorded(self._positions[event.originator_id, event.originator_version], event) for event in events)
+        return sorted(each for each in recorded if until is None or each.position <= until)
 
     def have_all_ended(self, branches: Sequence[UUID]) -> bool:
         """Look at the newest event of each."""

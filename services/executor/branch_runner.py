@@ -30,7 +30,7 @@ class BranchRunner:
         self._log = log
         self._interruptions = interruptions or Interruptions()
         self._contexts = contexts
-        self._progress = StageProgress(board, log.execution)
+        self._progress = StageProgress(board, log.execution, now=now)
         self._now = now
 
     def run(self, task_id: UUID, *, opening: int, step: str, symbol: str | None, attempt: int, worker: str) -> bool:

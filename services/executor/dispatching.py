@@ -118,6 +118,8 @@ class Dispatcher:
     def tick(self) -> timedelta | None:
         """Send, let due retries fall due, have runs stop, look after workers; return the time until more is due."""
         self._withdraw()
+        if self._runs.admit():
+            self._commit(self._position)  # before they are sent: whoever may be with a worker has its place for sure
         if not self._send():
             self._commit(self._position)
         now = self._now()
@@ -236,7 +238,7 @@ class Dispatcher:
         return sent
 
     def _decide(self, run: LiveRun, what: str, command: Callable[[WorkflowExecution | Branch, Stamp], None]) -> bool:
-        """Append what `command` decides on a run or a branch, unless it has moved on: then False."""
+        """Append what `command` decides on a run or a branch; False when it refuses."""
         opening, step, symbol = run.opening, run.step, run.symbol
         if step is None or opening is None:
             return self._decide_run(run, what, command)
@@ -255,15 +257,21 @@ class Dispatcher:
         *,
         read: Callable[[UUID], WorkflowExecution] | None = None,
     ) -> bool:
-        """Append what `command` decides, unless the run has moved on: then its events tell what to do, and False."""
-        try:
-            execution = (read or self._log.execution)(run.task_id)
-            command(execution, Stamp(at=self._now(), actor=self.name, trace=execution.submitted.trace))
-            self._log.save_execution(execution)
-        except (VersionConflict, Refused, NotFound) as refusal:
-            logger.info("dispatcher.overtaken", what=what, task_id=str(run.task_id), reason=str(refusal))
-            return False
-        return True
+        """Append what `command` decides on the run as it is, or False when it refuses: its events tell what to do then.
+
+        What moves a run on need not be news here, an order that is filled, say: so the decision is made again.
+        """
+        while True:
+            try:
+                execution = (read or self._log.execution)(run.task_id)
+                command(execution, Stamp(at=self._now(), actor=self.name, trace=execution.submitted.trace))
+                self._log.save_execution(execution)
+            except VersionConflict:
+                continue
+            except (Refused, NotFound) as refusal:
+                logger.info("dispatcher.overtaken", what=what, task_id=str(run.task_id), reason=str(refusal))
+                return False
+            return True
 
 
 def take_in(runs: LiveRuns, recorded: Recorded, log: EventLog) -> None:

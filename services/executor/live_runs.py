@@ -197,11 +197,17 @@ class LiveRuns:
             run.yields_to, run.asked_at = yields_to, at
             self._changed.add(run.id)
 
+    def admit(self) -> bool:
+        """Let those parked runs wait in their levels that have a place now; tell whether there were any."""
+        found = False
+        for run in self._limits.admit():
+            run.state, found = RunState.WAITING, True
+            self._enter(run)
+        return found
+
     def release(self, now: datetime) -> Iterator[LiveRun]:
         """Yield the runs to send now, highest level first, each marked as sent at `now`."""
-        for admitted in self._limits.admit():
-            admitted.state = RunState.WAITING
-            self._enter(admitted)
+        self.admit()
         for level, sent in self._sent.items():
             while len(sent) < self._window and (run := self._queues.next(level, now)):
                 run.sent_at, run.sent_level = now, level

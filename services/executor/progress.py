@@ -1,9 +1,9 @@
 """Progress of a run in Celery's result backend: at most four writes a second, and never an old one over a new."""
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
+from time import monotonic
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -12,6 +12,7 @@ import redis
 import structlog
 
 from services.executor.branch_attempt import BranchAttempt
+from services.executor.stamps import Clock
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import CeleryState, Phase
 from shared.domain.views import task_view
@@ -94,12 +95,14 @@ class RunProgress:
 class StageProgress:
     """The progress of runs whose branches are at work in several processes: read from the log, at most every interval.
 
-    A stage that is over sooner needs none: the run itself reports when it goes on.
+    A stage that is over sooner needs none: the run itself reports when it goes on. The sequence of a report grows with
+    what the log says and with the time that all processes share, so that a later one is newer, whoever writes it.
     """
 
-    def __init__(self, board: Board, load: Callable[[UUID], WorkflowExecution]) -> None:
+    def __init__(self, board: Board, load: Callable[[UUID], WorkflowExecution], *, now: Clock) -> None:
         self._board = board
         self._load = load
+        self._now = now
         self._told: dict[UUID, float] = {}
 
     def within_step(self, attempt: BranchAttempt, position: Position, progress: Progress) -> None:
@@ -109,7 +112,7 @@ class StageProgress:
 
     def tell(self, task_id: UUID, step_progress: dict[str, Any] | None = None) -> None:
         """Report where a run stands, unless that was done less than an interval ago."""
-        now = time.monotonic()
+        now = monotonic()
         for told in [each for each, at in self._told.items() if now - at > FORGET.total_seconds()]:
             del self._told[told]
         if now - self._told.setdefault(task_id, now) < INTERVAL.total_seconds():
@@ -117,7 +120,8 @@ class StageProgress:
         self._told[task_id] = now
         execution = self._load(task_id)
         if execution.phase is Phase.AT_JOIN:
-            _put(self._board, execution, IN_STAGE + execution.events, step_progress)
+            intervals = (self._now() - execution.submitted.at) // INTERVAL
+            _put(self._board, execution, IN_STAGE + execution.events + intervals, step_progress)
 
 
 def _within_step(progress: Progress) -> dict[str, Any]:

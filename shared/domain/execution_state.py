@@ -216,6 +216,7 @@ class ExecutionState:
         if self.phase.ended and self.phase is not phase_before:
             self.finished_at = event.at
             self.in_stage = False
+            self._end_attempt(event.at)
 
     def _apply_to_branch(self, event: BranchEvent) -> None:
         branch = self.stages.branch(event.opening, event.step, event.symbol)

@@ -1,7 +1,7 @@
 """A runner on a log in memory, with a clock that stands still and a venue that does as it is told."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,15 +13,19 @@ from services.executor.branch_runner import BranchRunner
 from services.executor.contexts import Contexts, World
 from services.executor.interruption import Interruptions
 from services.executor.runner import Runner
+from shared.domain.branch import Branch
+from shared.domain.events import Event
 from shared.domain.execution import WorkflowExecution
 from shared.domain.orders import OrderState
+from shared.domain.phases import Phase
 from shared.domain.priority import Priority
+from shared.log.recorder import Guard
 from shared.objects.memory import MemoryObjectStore
 from shared.result_backend import ResultMeta
 from shared.trading.broker import OrderReport, OrderRequest
+from shared.workflow import Context, Decision, Order, Workflow
 from shared.workflow.registry import Registry
-from shared.workflow.workflow import Workflow
-from tests.builders import NOW, stamp, submitted
+from tests.builders import NOW, outcome, stamp, submitted
 from tests.memory_log import MemoryEventLog
 
 WORKER = "executor@test"
@@ -49,6 +53,7 @@ class Venue:
         self.refuses_duplicates = refuses_duplicates
         self.answers: list[Exception | None] = []
         self.arrives_anyway = False
+        self.fills = True
         self.on_arrival: Callable[[], None] = lambda: None
         self.received: list[OrderRequest] = []
         self.book: dict[str, OrderReport] = {}
@@ -56,13 +61,13 @@ class Venue:
     def submit(self, request: OrderRequest) -> OrderReport:
         """Take an order, or raise the next answer; with `arrives_anyway` it is in the book all the same.
 
-        `on_arrival` is called first.
+        `on_arrival` is called first. Without `fills` orders are placed and stay so.
         """
         self.on_arrival()
         self.received.append(request)
         answer = self.answers.pop(0) if self.answers else None
         if answer is None or self.arrives_anyway:
-            self.book.setdefault(request.client_order_id, _filled(request))
+            self.book.setdefault(request.client_order_id, _filled(request) if self.fills else _placed(request))
         if answer is not None:
             raise answer
         return self.book[request.client_order_id]
@@ -78,6 +83,11 @@ class Venue:
     def positions(self) -> dict[str, Decimal]:
         """Return no positions."""
         return {}
+
+
+def _placed(request: OrderRequest) -> OrderReport:
+    nothing: dict[str, Any] = {"filled_quantity": Decimal(0), "average_price": None, "fees": None, "filled_at": None}
+    return replace(_filled(request), state=OrderState.PLACED, **nothing)
 
 
 def _filled(request: OrderRequest) -> OrderReport:
@@ -111,6 +121,31 @@ class RecordedProgress:
 def no_market_data() -> Any:
     """Fail: these workflows bring their own numbers."""
     raise AssertionError("no step of these tests reads prices")
+
+
+class MeddlingLog(MemoryEventLog):
+    """A log in which others are faster: what they do happens just before an append, or a look at a stage's end.
+
+    Each deed is done once. `before_append` are done before an append with an event of the topic that they stand under.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before_append: dict[str, Callable[[], object]] = {}
+        self.before_look: list[Callable[[], object]] = []
+
+    def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> list[int]:
+        """Let the others go first."""
+        for event in events:
+            if (deed := self.before_append.pop(event.TOPIC, None)) is not None:
+                deed()
+        return super().append(events, guard=guard)
+
+    def have_all_ended(self, branches: Sequence[UUID]) -> bool:
+        """Let the others go first."""
+        if self.before_look:
+            self.before_look.pop()()
+        return super().have_all_ended(branches)
 
 
 class Bench:
@@ -172,6 +207,53 @@ class Bench:
         assert self.runner.run(task_id, attempt, worker=WORKER)
         return self.log.execution(task_id)
 
+    def opened(self, *symbols: str, **changes: Any) -> WorkflowExecution:
+        """Put a run into the log and run it up to its first stage."""
+        run = self.run(self.submit(*symbols, **changes))
+        assert run.phase is Phase.AT_JOIN
+        return run
+
+    def run_member(
+        self,
+        run: WorkflowExecution,
+        symbol: str | None,
+        *,
+        step: str = "look",
+        attempt: int = 1,
+        worker: str = WORKER,
+        opening: int | None = None,
+    ) -> bool:
+        """Run one attempt of a member as the pointer to it says; tell whether it was claimed."""
+        return self.branch_runner.run(
+            run.id,
+            opening=run.opening if opening is None else opening,
+            step=step,
+            symbol=symbol,
+            attempt=attempt,
+            worker=worker,
+        )
+
+    def run_stage(self, run: WorkflowExecution) -> WorkflowExecution:
+        """Run the first attempts of all members of a stage that have none yet, and return the run after them."""
+        for branch in run.stage():
+            if branch.phase is Phase.WAITING:
+                self.run_member(run, branch.symbol, step=branch.step)
+        return self.log.execution(run.id)
+
+    def member(self, run: WorkflowExecution, symbol: str | None, *, step: str = "look") -> Branch:
+        """Return a member of the stage that `run` has opened, as the log has it."""
+        return self.log.execution(run.id).branch(run.opening, step, symbol)
+
+    def change_member(self, run: WorkflowExecution, symbol: str | None, command: Callable[[Branch], None]) -> None:
+        """Append what somebody else decides on a member of the step `look`."""
+        self.change(run.id, lambda now: command(now.branch(run.opening, "look", symbol)))
+
+    def fill_order(self, task_id: UUID) -> None:
+        """Have the venue fill the run's only order, as the resolver hears of it."""
+        (name,) = self.log.execution(task_id).orders
+        filled = outcome(state="filled", filled_quantity="1")
+        self.change(task_id, lambda run: run.follow_order(stamp(), client_order_id=name, outcome=filled))
+
     def fall_due(self, task_id: UUID) -> None:
         """End the delay of a retry, as the dispatcher does."""
         self.change(task_id, lambda execution: execution.fall_due(stamp(actor="executor.dispatcher")))
@@ -195,6 +277,22 @@ class Bench:
         assert execution.result is not None
         result: dict[str, Any] = execution.result.inline
         return result
+
+
+def looking(body: Callable[[Context, str], Any], *, trades: bool = False, **options: Any) -> Workflow:
+    """A workflow of one step, `look`, that runs for each symbol side by side; with `trades` an order goes before it."""
+    workflow = Workflow("looking", title="Test", max_retries=1)
+    if trades:
+
+        @workflow.step(effect="orders")
+        def trade(ctx: Context) -> Order:
+            return ctx.broker.place(Decision(symbol="AAPL", action="buy", quantity=1, reason="cheap"))
+
+    @workflow.step(each="symbol", parallel=True, **options)
+    def look(ctx: Context, symbol: str) -> Any:
+        return body(ctx, symbol)
+
+    return workflow
 
 
 def states(orders: Sequence[dict[str, Any]]) -> list[str]:

@@ -1,26 +1,25 @@
-"""Members of a stage as tasks of their own, in memory: claimed once, joined once, stopped with their run."""
+"""Members of a stage as tasks of their own, in memory: claimed once, tried again, and what their failures mean."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
-from services.executor.interruption import Interrupted
 from shared.domain.branch import Branch
-from shared.domain.events import Event
+from shared.domain.branch_events import BranchAttemptStarted
 from shared.domain.execution import WorkflowExecution
+from shared.domain.execution_records import StepState
 from shared.domain.phases import Phase
-from shared.log.recorder import Guard
 from shared.workflow import Context, Decision, PermanentError, TemporaryError, Workflow
-from tests.builders import WORKER, stamp
-from tests.memory_log import MemoryEventLog
-from tests.unit.executor.bench import Bench
+from tests.builders import WORKER, failure, stamp
+from tests.unit.executor.bench import Bench, MeddlingLog, looking
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")
+TASK = UUID("5c1f0c56-6f0e-4d0b-9e55-6b1d1a1f7f10")
+PERMANENT = failure(retryable=False)
 Calls = list[tuple[str, str | None]]
 
 
@@ -44,41 +43,21 @@ def beside(calls: Calls, **trouble: BaseException) -> Workflow:
     return workflow
 
 
-def opened(bench: Bench) -> WorkflowExecution:
-    """A run that has come to its stage."""
-    run = bench.run(bench.submit(*SYMBOLS))
-    assert run.phase is Phase.AT_JOIN
-    return run
-
-
-def run_member(
-    bench: Bench, run: WorkflowExecution, symbol: str | None, *, step: str = "look", attempt: int = 1
-) -> bool:
-    """Run one attempt of a member, as the pointer to it says."""
-    return bench.branch_runner.run(
-        run.id, opening=run.opening, step=step, symbol=symbol, attempt=attempt, worker=WORKER
-    )
-
-
-def member(bench: Bench, run: WorkflowExecution, symbol: str) -> Branch:
-    """A member as the log has it."""
-    return bench.log.execution(run.id).members["look", symbol]
-
-
 def test_members_run_apart_and_the_last_one_lets_the_run_go_on() -> None:
     """Each once, in any order; the join has all outputs, and the artifacts of all are the run's."""
     calls: Calls = []
     bench = Bench(beside(calls))
-    run = opened(bench)
+    run = bench.opened(*SYMBOLS)
     for symbol in ("MSFT", "AAPL"):
-        assert run_member(bench, run, symbol)
+        assert bench.run_member(run, symbol)
         assert bench.log.execution(run.id).phase is Phase.AT_JOIN
-    assert run_member(bench, run, "IBM")
+    assert bench.run_member(run, "IBM")
     assert bench.log.execution(run.id).phase is Phase.JOINED
 
     done = bench.run(run.id, attempt=2)
     assert bench.result(done)["output"] == "aapl+ibm+msft"
     assert sorted(done.artifacts) == ["AAPL.txt", "IBM.txt", "MSFT.txt"]
+    assert bench.objects.get(done.artifacts["IBM.txt"].ref) == b"IBM"
     assert calls == [("look", "MSFT"), ("look", "AAPL"), ("look", "IBM"), ("join", None)]
 
 
@@ -86,178 +65,240 @@ def test_a_pointer_that_comes_twice_late_or_for_nobody_runs_nothing() -> None:
     """A claim that the log refuses costs nothing."""
     calls: Calls = []
     bench = Bench(beside(calls))
-    run = opened(bench)
-    assert run_member(bench, run, "AAPL")
-    assert not run_member(bench, run, "AAPL")
-    assert not run_member(bench, run, "IBM", attempt=2)
-    assert not run_member(bench, run, "ORCL")
-    assert not bench.branch_runner.run(run.id, opening=2, step="look", symbol="IBM", attempt=1, worker=WORKER)
-    assert calls == [("look", "AAPL")]
+    run = bench.opened(*SYMBOLS)
+    assert bench.run_member(run, "AAPL")
+    head = bench.log.head()
+    assert not bench.run_member(run, "AAPL")
+    assert not bench.run_member(run, "AAPL", attempt=2)
+    assert not bench.run_member(run, "IBM", attempt=2)
+    assert not bench.run_member(run, "ORCL")
+    assert not bench.run_member(run, "IBM", step="join")
+    assert not bench.run_member(run, "IBM", opening=2)
+    assert not bench.branch_runner.run(uuid4(), opening=1, step="look", symbol="IBM", attempt=1, worker=WORKER)
+    assert (calls, bench.log.head()) == ([("look", "AAPL")], head)
 
 
-class Meddling(MemoryEventLog):
-    """A log in which somebody cancels a run between the reading of a branch and the next append."""
+@pytest.mark.parametrize("over", ["closed", "cancelled", "failed", "opened anew"])
+def test_a_pointer_to_a_member_of_a_stage_that_is_over_runs_nothing(over: str) -> None:
+    """Whatever became of its run: what it would do, nobody waits for any more."""
+    calls: Calls = []
+    bench = Bench(beside(calls, IBM=TemporaryError("busy")))
+    run = bench.opened(*SYMBOLS)
+    bench.run_member(run, "IBM")
+    bench.change_member(run, "IBM", lambda branch: branch.fall_due(stamp()))
+    match over:
+        case "closed":
+            for symbol in ("AAPL", "MSFT"):
+                bench.run_member(run, symbol)
+            bench.run_member(run, "IBM", attempt=2)
+        case "cancelled":
+            bench.cancel(run.id)
+        case "failed":
+            bench.change(run.id, fail)
+        case "opened anew":
+            bench.change(run.id, fail)
+            bench.change(run.id, lambda now: now.retry_now(stamp()))
+            assert bench.run(run.id, attempt=2).opening == 2
+    calls.clear()
+    for attempt in (1, 2, 3):
+        assert not bench.run_member(run, "IBM", attempt=attempt)
+    assert calls == []
 
-    victim: UUID | None = None
 
-    def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> list[int]:
-        """Cancel first."""
-        if self.victim is not None:
-            victim, self.victim = self.execution(self.victim), None
-            victim.request_cancel(stamp(), reason="enough")
-            super().append(victim.collect_events())
-        return super().append(events, guard=guard)
+def fail(run: WorkflowExecution) -> None:
+    """Fail a run at its join."""
+    run.fail_in_stage(stamp(), failure=PERMANENT)
+
+
+def test_another_worker_that_claims_first_wins() -> None:
+    """The same pointer came to two: the one whose append comes second leaves, and does not call the step."""
+    calls: Calls = []
+    log = MeddlingLog()
+    bench = Bench(beside(calls), log=log)
+    run = bench.opened(*SYMBOLS)
+    log.before_append[BranchAttemptStarted.TOPIC] = lambda: bench.change_member(
+        run, "AAPL", lambda branch: branch.claim(stamp(), attempt=1, worker="other")
+    )
+    assert not bench.run_member(run, "AAPL")
+    branch = bench.member(run, "AAPL")
+    assert (calls, branch.worker, branch.phase, branch.version) == ([], "other", Phase.RUNNING, 1)
+
+
+def test_a_sibling_that_is_claimed_at_the_same_time_is_no_conflict() -> None:
+    """Members write to streams of their own, and none of them moves the run's."""
+    log = MeddlingLog()
+    bench = Bench(beside([]), log=log)
+    run = bench.opened(*SYMBOLS)
+    log.before_append[BranchAttemptStarted.TOPIC] = lambda: bench.run_member(run, "IBM", worker="other")
+    assert bench.run_member(run, "AAPL")
+    assert [bench.member(run, symbol).phase for symbol in ("AAPL", "IBM")] == [Phase.SUCCEEDED] * 2
 
 
 def test_a_run_that_is_cancelled_while_a_member_is_claimed_starts_no_member() -> None:
     """Nobody was at work, so that the run has ended: the claim is refused, though its own stream has not moved."""
     calls: Calls = []
-    log = Meddling()
+    log = MeddlingLog()
     bench = Bench(beside(calls), log=log)
-    run = opened(bench)
-    log.victim = run.id
-    assert not run_member(bench, run, "AAPL")
+    run = bench.opened(*SYMBOLS)
+    log.before_append[BranchAttemptStarted.TOPIC] = lambda: bench.cancel(run.id)
+    assert not bench.run_member(run, "AAPL")
     assert (calls, bench.log.execution(run.id).phase) == ([], Phase.CANCELLED)
-    assert log.stream(member(bench, run, "AAPL").id) == []
+    assert log.stream(bench.member(run, "AAPL").id) == []
 
 
-def test_what_is_finished_counts_while_the_run_is_being_cancelled_and_the_last_one_cancels_it() -> None:
-    """Its output is part of what the run leaves behind."""
-    workflow = Workflow("beside", title="Test")
-
-    @workflow.step(each="symbol", parallel=True)
-    def look(ctx: Context, symbol: str) -> str:
-        bench.cancel(run.id)
-        return symbol.lower()
-
-    bench = Bench(workflow)
-    run = opened(bench)
-    assert run_member(bench, run, "AAPL")
-    after = bench.log.execution(run.id)
-    assert (after.phase, member(bench, run, "AAPL").phase) == (Phase.CANCELLED, Phase.SUCCEEDED)
-    assert not run_member(bench, run, "IBM")
-
-
-def test_a_member_that_is_interrupted_closes() -> None:
-    """The run is being cancelled, and the member has finished nothing."""
-    workflow = Workflow("beside", title="Test")
-
-    @workflow.step(each="symbol", parallel=True)
-    def look(ctx: Context, symbol: str) -> str:
-        bench.cancel(run.id)
-        bench.interruptions.interrupt(run.members["look", symbol].id, 1)
-        raise AssertionError("the interrupt did not come")
-
-    bench = Bench(workflow)
-    run = opened(bench)
-    assert run_member(bench, run, "AAPL")
-    assert member(bench, run, "AAPL").phase is Phase.CANCELLED
-    assert bench.log.execution(run.id).phase is Phase.CANCELLED
-
-
-def test_an_interrupt_of_which_the_log_knows_no_reason_costs_one_try() -> None:
-    """The step is called again at once."""
-    workflow = Workflow("beside", title="Test")
-    tries: list[str] = []
-
-    @workflow.step(each="symbol", parallel=True)
-    def look(ctx: Context, symbol: str) -> str:
-        tries.append(symbol)
-        if len(tries) == 1:
-            raise Interrupted
-        return symbol.lower()
-
-    bench = Bench(workflow)
-    run = opened(bench)
-    assert run_member(bench, run, "AAPL")
-    assert (tries, member(bench, run, "AAPL").phase) == (["AAPL", "AAPL"], Phase.SUCCEEDED)
-
-
-def test_a_member_makes_way_and_starts_anew() -> None:
-    """As the attempt that was asked to."""
-    workflow = Workflow("beside", title="Test")
-
-    def ask(branch: Branch) -> None:
-        branch.request_preemption(stamp(), attempt=1, preempted_by="x")
-
-    @workflow.step(each="symbol", parallel=True)
-    def look(ctx: Context, symbol: str) -> str:
-        if ctx.attempt == 1:
-            name = run.members["look", symbol].id
-            bench.change(
-                run.id, lambda now: now.branches[name].request_preemption(stamp(), attempt=1, preempted_by="x")
-            )
-            bench.interruptions.interrupt(name, 1)
-        return symbol.lower()
-
-    bench = Bench(workflow)
-    run = opened(bench)
-    run_member(bench, run, "AAPL")
-    assert member(bench, run, "AAPL").phase is Phase.PREEMPTED
-    run_member(bench, run, "AAPL", attempt=2)
-    assert (member(bench, run, "AAPL").phase, bench.log.execution(run.id).preemptions) == (Phase.SUCCEEDED, 1)
+def test_a_run_that_moves_on_and_waits_all_the_same_has_its_member_claimed() -> None:
+    """An order of an earlier step is filled in between: the claim is decided again, and won."""
+    log = MeddlingLog()
+    bench = Bench(looking(lambda ctx, symbol: symbol, trades=True), log=log)
+    bench.venue.fills = False
+    run = bench.opened(*SYMBOLS)
+    log.before_append[BranchAttemptStarted.TOPIC] = lambda: bench.fill_order(run.id)
+    assert bench.run_member(run, "AAPL")
+    assert bench.member(run, "AAPL").phase is Phase.SUCCEEDED
 
 
 def test_a_busy_member_waits_for_its_retry_and_is_then_collected() -> None:
     """Its delays and its limit are the run's own; the others go on without it."""
     calls: Calls = []
     bench = Bench(beside(calls, IBM=TemporaryError("busy")))
-    run = opened(bench)
-    run_member(bench, run, "IBM")
-    waiting = member(bench, run, "IBM")
+    run = bench.opened(*SYMBOLS)
+    bench.run_member(run, "IBM")
+    waiting = bench.member(run, "IBM")
     assert (waiting.phase, waiting.next_retry_at) == (Phase.RETRY_WAIT, bench.clock() + timedelta(seconds=1))
-    bench.change(run.id, lambda now: now.members["look", "IBM"].fall_due(stamp()))
-    run_member(bench, run, "IBM", attempt=2)
-    assert member(bench, run, "IBM").phase is Phase.FAILED
+    bench.change_member(run, "IBM", lambda branch: branch.fall_due(stamp()))
+    bench.run_member(run, "IBM", attempt=2)
+    assert bench.member(run, "IBM").phase is Phase.FAILED
     for symbol in ("AAPL", "MSFT"):
-        run_member(bench, run, symbol)
+        bench.run_member(run, symbol)
     done = bench.run(run.id, attempt=2)
     assert (bench.result(done)["output"], [e["symbol"] for e in bench.result(done)["errors"]]) == ("aapl+msft", ["IBM"])
 
 
+def test_a_member_is_tried_again_as_its_step_says() -> None:
+    """After its step's first delay, then twice as long; a server that asks for longer is believed."""
+    retry_after: list[float | None] = [None, None, 30]
+
+    def body(ctx: Context, symbol: str) -> str:
+        raise TemporaryError("busy", retry_after=retry_after[ctx.attempt - 1])
+
+    bench = Bench(looking(body, max_retries=3, first_retry_delay=timedelta(seconds=2)))
+    run = bench.opened(*SYMBOLS)
+    delays = []
+    for attempt in (1, 2, 3):
+        bench.run_member(run, "AAPL", attempt=attempt)
+        due_at = bench.member(run, "AAPL").next_retry_at
+        assert due_at is not None
+        delays.append((due_at - bench.clock()).total_seconds())
+        bench.change_member(run, "AAPL", lambda branch: branch.fall_due(stamp()))
+    assert delays == [2, 4, 30]
+    record = bench.log.execution(run.id).steps["look", "AAPL"]
+    assert (record.state, record.retries, record.attempts) == (StepState.RETRYING, 3, 3)
+
+
 def test_a_member_that_fails_for_good_ends_its_run_and_the_others_never_start() -> None:
     """Unless its step collects errors."""
-    workflow = Workflow("beside", title="Test")
 
-    @workflow.step(each="symbol", parallel=True)
-    def look(ctx: Context, symbol: str) -> str:
+    def body(ctx: Context, symbol: str) -> str:
         raise PermanentError("never")
 
-    bench = Bench(workflow)
-    run = opened(bench)
-    run_member(bench, run, "AAPL")
+    bench = Bench(looking(body))
+    run = bench.opened(*SYMBOLS)
+    bench.run_member(run, "AAPL")
     after = bench.log.execution(run.id)
     assert after.failure is not None
     assert (after.phase, after.failure.step, after.failure.symbol) == (Phase.FAILED, "look", "AAPL")
-    assert not run_member(bench, run, "IBM")
+    assert 'raise PermanentError("never")' in after.failure.failure.traceback
+    assert not bench.run_member(run, "IBM")
+
+
+@pytest.mark.parametrize("end", ["finish", "fail", "fail for good"])
+def test_a_sibling_at_work_closes_when_its_run_has_failed(end: str) -> None:
+    """What it brings then, output or error, is not added to a run that has ended."""
+
+    def body(ctx: Context, symbol: str) -> str:
+        if symbol == "AAPL":
+            assert bench.run_member(run, "IBM", worker="other")
+            if end == "fail":
+                raise TemporaryError("busy")
+        if symbol == "IBM" or end == "fail for good":
+            raise PermanentError("never")
+        return symbol
+
+    bench = Bench(looking(body))
+    run = bench.opened(*SYMBOLS)
+    assert bench.run_member(run, "AAPL")
+    after = bench.log.execution(run.id)
+    assert after.failure is not None
+    assert (after.phase, after.failure.symbol) == (Phase.FAILED, "IBM")
+    assert bench.member(run, "AAPL").phase is Phase.CANCELLED
+    assert ("look", "AAPL") not in after.steps
+    assert bench.log.stream(bench.member(run, "AAPL").id)[-1].TOPIC == "branch.closed"
+
+
+def test_a_worker_that_lost_its_member_leaves_no_trace() -> None:
+    """Another attempt has taken its place while the step was at work; what it brings is refused."""
+
+    def lose(branch: Branch) -> None:
+        branch.lose_worker(stamp(), attempt=1, worker=WORKER, reason="r", max_losses=3)
+
+    def body(ctx: Context, symbol: str) -> str:
+        if ctx.attempt == 1:
+            bench.change_member(run, symbol, lose)
+            assert bench.run_member(run, symbol, attempt=2, worker="other")
+        return f"by attempt {ctx.attempt}"
+
+    bench = Bench(looking(body))
+    run = bench.opened(*SYMBOLS)
+    assert bench.run_member(run, "AAPL")
+    record = bench.log.execution(run.id).steps["look", "AAPL"]
+    assert record.output is not None
+    assert (record.output.inline, record.worker) == ("by attempt 2", "other")
+    assert bench.member(run, "AAPL").version == 4
 
 
 def test_a_member_may_not_trade() -> None:
     """Nobody could tell the order in which it would."""
-    workflow = Workflow("beside", title="Test")
 
-    @workflow.step(each="symbol", parallel=True, on_error="collect")
-    def look(ctx: Context, symbol: str) -> Any:
+    def body(ctx: Context, symbol: str) -> Any:
         return ctx.broker.place(Decision(symbol=symbol, action="buy", quantity=1, reason="r"))
 
-    bench = Bench(workflow)
-    run = opened(bench)
-    run_member(bench, run, "AAPL")
+    bench = Bench(looking(body, on_error="collect"))
+    run = bench.opened(*SYMBOLS)
+    bench.run_member(run, "AAPL")
     failed = bench.log.execution(run.id).steps["look", "AAPL"].failure
     assert failed is not None
     assert 'effect="orders"' in failed.message
     assert bench.venue.received == []
 
 
-def test_a_run_whose_definition_is_gone_fails_from_its_member() -> None:
-    """With the sentence that says what to do."""
+@pytest.mark.parametrize(("gone", "type_"), [(True, "strategy_not_loaded"), (False, "definition_changed")])
+def test_a_run_whose_definition_is_gone_fails_from_its_member(*, gone: bool, type_: str) -> None:
+    """With the sentence that says what to do; the member closes, and is not said to have failed by itself."""
     bench = Bench(beside([]))
-    run = opened(bench)
-    bench.deploy()
-    run_member(bench, run, "AAPL")
+    run = bench.opened(*SYMBOLS)
+    bench.deploy(*([] if gone else [Workflow("beside", title="Another")]))
+    bench.run_member(run, "AAPL")
     failure = bench.log.execution(run.id).failure
     assert failure is not None
-    assert failure.failure.type == "strategy_not_loaded"
+    assert (failure.failure.type, failure.step, failure.symbol) == (type_, "look", "AAPL")
+    assert bench.member(run, "AAPL").phase is Phase.CANCELLED
+
+
+def test_artifacts_of_a_member_are_those_of_the_attempt_that_completed() -> None:
+    """What a failed try has kept is not the run's."""
+
+    def body(ctx: Context, symbol: str) -> str:
+        ctx.artifact(f"{symbol}-{ctx.attempt}.txt", "text")
+        if ctx.attempt == 1:
+            raise TemporaryError("busy")
+        return symbol
+
+    bench = Bench(looking(body))
+    run = bench.opened(*SYMBOLS)
+    bench.run_member(run, "AAPL")
+    bench.change_member(run, "AAPL", lambda branch: branch.fall_due(stamp()))
+    bench.run_member(run, "AAPL", attempt=2)
+    assert list(bench.log.execution(run.id).artifacts) == ["AAPL-2.txt"]
 
 
 def test_a_group_goes_on_without_the_symbols_that_failed_before_it() -> None:
@@ -278,43 +319,18 @@ def test_a_group_goes_on_without_the_symbols_that_failed_before_it() -> None:
     def daily(ctx: Context, rate: dict[str, int]) -> list[str]:
         return sorted(rate)
 
+    @workflow.step(group="charts")
+    def weekly(ctx: Context, rate: dict[str, int]) -> int:
+        return sum(rate.values())
+
+    @workflow.step
+    def report(ctx: Context, daily: list[str], weekly: int) -> list[Any]:
+        return [daily, weekly]
+
     bench = Bench(workflow)
-    run = opened(bench)
-    for symbol in SYMBOLS:
-        run_member(bench, run, symbol, step="load")
-    run = bench.run(run.id, attempt=2)
-    for symbol in ("AAPL", "MSFT"):
-        run_member(bench, run, symbol, step="rate")
-    run = bench.run(run.id, attempt=3)
-    assert run_member(bench, run, None, step="daily")
-    output = bench.log.execution(run.id).steps["daily", None].output
-    assert output is not None
-    assert output.inline == ["AAPL", "MSFT"]
-
-
-@pytest.mark.parametrize("order", [("AAPL", "IBM"), ("IBM", "AAPL")])
-def test_of_two_that_finish_at_once_one_closes_the_stage(order: tuple[str, str]) -> None:
-    """Both find all ended; the run's own version decides between them."""
-    bench = Bench(beside([]))
-    run = opened(bench)
-    run_member(bench, run, "MSFT")
-    run_member(bench, run, order[0])
-    late = bench.log.execution(run.id)
-    run_member(bench, run, order[1])
-    assert [e.TOPIC for e in bench.log.stream(run.id)].count("execution.stage_closed") == 1
-    assert late.phase is Phase.AT_JOIN
-    assert bench.log.execution(run.id).phase is Phase.JOINED
-
-
-def test_progress_in_a_stage_grows_and_is_told_at_most_every_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also from a process that has not seen what others told."""
-    now = iter(range(100))
-    monkeypatch.setattr("services.executor.progress.time.monotonic", lambda: float(next(now)))
-    bench = Bench(beside([]))
-    run = opened(bench)
-    before = len(bench.board.metas)
-    for symbol in SYMBOLS:
-        run_member(bench, run, symbol)
-    told = bench.board.metas[before:]
-    assert [meta.result["completed_symbols"] for meta in told if meta.attempt == 1] == [("AAPL", "IBM")]
-    assert [meta.sequence for meta in bench.board.metas] == sorted(meta.sequence for meta in bench.board.metas)
+    bench.run_stage(bench.opened(*SYMBOLS, task_id=TASK))
+    bench.run_stage(bench.run(TASK, attempt=2))
+    bench.run_stage(bench.run(TASK, attempt=3))
+    done = bench.run(TASK, attempt=4)
+    assert bench.result(done)["output"] == [["AAPL", "MSFT"], 16]
+    assert [record.state for record in done.steps.values()].count(StepState.FAILED) == 1

@@ -9,7 +9,7 @@ import pytest
 
 from shared.domain.catalogue import OnError
 from shared.domain.errors import AlreadyFinished, NotRetrying, Refused
-from shared.domain.execution import WorkflowExecution
+from shared.domain.execution import WorkflowExecution, fold
 from shared.domain.execution_events import Restarted, RetryDue
 from shared.domain.execution_records import StepState
 from shared.domain.outputs import Output
@@ -187,6 +187,20 @@ def test_a_run_out_of_time_goes_on_with_all_of_it() -> None:
     open_stage(run, stamp(52))
     claimed(run, "AAPL", stamp(60))
     assert run.time_left(stamp(65).at) == timedelta(seconds=5)
+
+
+def test_no_time_runs_between_an_end_and_the_next_attempt() -> None:
+    """The last attempt ended with its run; one that waits again and is cancelled has used up nothing."""
+    run = running(timeout_seconds=60.0)
+    fail_next(run, stamp(11))
+    assert run.time_left(stamp(100).at) == timedelta(seconds=50)
+    run.retry_now(stamp(200))
+    run.request_cancel(stamp(300))
+    *events, _ = run.collect_events()
+    cancelling = fold(None, events)
+    assert cancelling is not None
+    assert cancelling.phase is Phase.CANCELLING
+    assert cancelling.time_left(stamp(300).at) == timedelta(seconds=60)
 
 
 def test_preemptions_and_attempts_go_on_counting() -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from random import Random
 
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from shared.domain.branch_events import BranchClosed, BranchEvent, BranchRetryDue
@@ -70,6 +71,7 @@ def settled(run: WorkflowExecution) -> dict[StepKey, StepRecord]:
     return {key: record for key, record in run.steps.items() if record.settled}
 
 
+@examples(deadline=None)
 @given(run=runs())
 def test_a_fold_over_the_streams_of_a_run_and_its_branches_is_the_run_that_decided_them(run: WorkflowExecution) -> None:
     """Through JSON and back, in the order of the log."""
@@ -80,6 +82,7 @@ def test_a_fold_over_the_streams_of_a_run_and_its_branches_is_the_run_that_decid
     assert seen(fold(None, stored)) == seen(run)
 
 
+@examples(deadline=None)
 @given(run=runs(), data=st.data())
 def test_events_of_branches_that_arrive_again_change_nothing(run: WorkflowExecution, data: st.DataObject) -> None:
     """Each one twice, and any earlier stretch of the log once more after it."""
@@ -92,6 +95,7 @@ def test_events_of_branches_that_arrive_again_change_nothing(run: WorkflowExecut
     assert seen(folded) == seen(run)
 
 
+@examples(deadline=None)
 @given(run=runs())
 def test_versions_have_no_gap_in_any_stream_of_a_run(run: WorkflowExecution) -> None:
     """The run's own and each branch's are numbered 1, 2, 3 ..., and the view counts them all."""
@@ -104,6 +108,7 @@ def test_versions_have_no_gap_in_any_stream_of_a_run(run: WorkflowExecution) -> 
     assert task_view(run).version == len(events)
 
 
+@examples(deadline=None)
 @given(run=runs())
 def test_a_settled_position_is_never_settled_again(run: WorkflowExecution) -> None:
     """What is completed stays as it is for ever; a failure does, until a restart has its step tried again."""
@@ -118,6 +123,7 @@ def test_a_settled_position_is_never_settled_again(run: WorkflowExecution) -> No
             assert len(now) <= len(known) + 1
 
 
+@examples(deadline=None)
 @given(run=runs())
 def test_a_branch_adds_to_its_run_only_while_its_stage_is_open(run: WorkflowExecution) -> None:
     """While the run is being cancelled only with what it has finished; afterwards it closes, and changes nothing."""
@@ -134,6 +140,7 @@ def test_a_branch_adds_to_its_run_only_while_its_stage_is_open(run: WorkflowExec
             assert (before.steps, before.phase, before.version) == (after.steps, after.phase, after.version)
 
 
+@examples(deadline=None)
 @given(run=runs(), data=st.data())
 def test_no_command_of_a_branch_gets_around_the_state_of_its_run(run: WorkflowExecution, data: st.DataObject) -> None:
     """Every branch that ever was is told to do everything, wherever the history has led."""
@@ -157,6 +164,7 @@ def test_no_command_of_a_branch_gets_around_the_state_of_its_run(run: WorkflowEx
                 assert settled(trial)[branch.key] == settled(run)[branch.key]
 
 
+@examples(deadline=None)
 @given(run=runs())
 def test_a_run_goes_on_or_succeeds_only_when_all_of_its_members_are_settled(run: WorkflowExecution) -> None:
     """Neither a stage closes nor a run ends well over one that has not ended."""
@@ -171,6 +179,7 @@ def test_a_run_goes_on_or_succeeds_only_when_all_of_its_members_are_settled(run:
             assert all(before.is_settled(key) for key in before.members)
 
 
+@examples(deadline=None)
 @given(run=runs())
 def test_nobody_works_on_a_stage_while_the_main_line_does(run: WorkflowExecution) -> None:
     """The members of the last opening are at work at a join alone; one that has ended there has an end in the log."""
@@ -181,6 +190,7 @@ def test_nobody_works_on_a_stage_while_the_main_line_does(run: WorkflowExecution
             assert after.attempt_started_at is None
 
 
+@examples(deadline=None)
 @given(run=runs())
 def test_events_that_are_appended_together_say_what_they_were_decided_on(run: WorkflowExecution) -> None:
     """Those of branches alone assert the version of the run's own stream, which none of them moves."""
@@ -201,6 +211,7 @@ def test_events_that_are_appended_together_say_what_they_were_decided_on(run: Wo
         done += together
 
 
+@examples(deadline=None)
 @given(run=runs())
 def test_progress_of_a_stage_never_goes_backwards_but_for_a_restart(run: WorkflowExecution) -> None:
     """Whatever order members end in; and a restart takes back only what had failed."""
@@ -212,6 +223,7 @@ def test_progress_of_a_stage_never_goes_backwards_but_for_a_restart(run: Workflo
         assert was.fraction <= now.fraction <= 1.0
 
 
+@examples(deadline=None)
 @given(run=runs())
 def test_time_at_work_only_grows_but_for_a_restart(run: WorkflowExecution) -> None:
     """No event gives time back, and none takes more than has gone by."""
