@@ -34,8 +34,10 @@ class MemoryEventLog(EventLog):
 
     def streams(self, originator_ids: Sequence[UUID], *, until: int | None = None) -> list[Recorded]:
         """Put the streams together in the order in which they were appended."""
-        events = (event for originator_id in set(originator_ids) for event in self.stream(originator_id))
-        recorded = (Recorded(self._positions[event.originator_id, event.originator_version], event) for event in events)
+        with self._appending:  # an event has its position only when its append is over
+            events = [event for originator_id in set(originator_ids) for event in self.stream(originator_id)]
+            positions = [self._positions[event.originator_id, event.originator_version] for event in events]
+        recorded = map(Recorded, positions, events)
         return sorted(each for each in recorded if until is None or each.position <= until)
 
     def have_all_ended(self, branches: Sequence[UUID]) -> bool:
