@@ -1,4 +1,4 @@
-"""What both event logs promise: the one for code that may block, and the one for asyncio."""
+"""What both event logs promise, the one for code that may block and the one for asyncio; and the one of the tests."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from shared.log.recorder import Guard
 from shared.log.runs import Recorded
 from tests.builders import at_join, claimed, complete_all, complete_member, running, stamp, submitted
 from tests.memory_log import MemoryEventLog
+
+SYMBOLS = tuple(f"S{number}" for number in range(8))
 
 
 class Log(Protocol):
@@ -242,9 +244,26 @@ async def test_an_append_may_stand_on_the_version_of_another_stream(log: Log) ->
     events = other.collect_events()
     with pytest.raises(VersionConflict):
         await log.append(events, guard=Guard(run.id, run.version - 1))
-    assert await log.stream(other.id) == []
+    assert (await log.stream(other.id), await log.head()) == ([], run.version)
     await log.append(events, guard=Guard(run.id, run.version))
     assert await log.stream(other.id) == list(events)
+
+
+async def test_a_guard_does_not_excuse_a_version_that_is_taken(log: Log) -> None:
+    """Nor does a stream that has none stand in the way; what is appended under a guard is all or none."""
+    taken, other = submitted(), submitted()
+    await log.append(taken.collect_events(), guard=Guard(uuid4(), 0))
+    late = [*other.collect_events(), *submitted(taken.id).collect_events()]
+    with pytest.raises(VersionConflict):
+        await log.append(late, guard=Guard(taken.id, 1))
+    assert await log.stream(other.id) == []
+
+
+async def test_an_append_may_be_guarded_by_a_version_that_is_yet_to_come(log: Log) -> None:
+    """Whoever has read further than the stream stands knows no less: it has not moved on from there."""
+    run, other = submitted(), submitted()
+    await log.append(run.collect_events())
+    assert await log.append(other.collect_events(), guard=Guard(run.id, 7))
 
 
 async def test_a_branch_is_not_written_once_its_run_has_moved_on(log: Log) -> None:
@@ -271,3 +290,22 @@ async def test_a_run_is_read_with_its_branches(log: Log) -> None:
     await log.save(run)
     found = await log.execution(run.id)
     assert (found.phase, found.events, found.steps) == (Phase.JOINED, run.events, run.steps)
+
+
+async def test_of_claims_and_a_cancellation_at_once_no_claim_comes_after_it(log: Log) -> None:
+    """The check and the append are one: whatever was decided on the run before, the order of the log is right."""
+    for _ in range(5):
+        run = at_join(symbols=SYMBOLS)
+        await log.save(run)
+        claims = [await log.execution(run.id) for _ in SYMBOLS]
+        for claim, symbol in zip(claims, SYMBOLS, strict=True):
+            claimed(claim, symbol, stamp(4))
+        run.request_cancel(stamp(5))
+        saved = [*claims[:4], run, *claims[4:]]
+        answers = await asyncio.gather(*(log.save(each) for each in saved), return_exceptions=True)
+        cancelled = answers.pop(4)
+        assert isinstance(cancelled, list)
+        written = [answer[0] for answer in answers if isinstance(answer, list)]
+        assert all(position < cancelled[0] for position in written)
+        found = await log.execution(run.id)
+        assert sum(branch.at_work for branch in found.stage()) == len(written)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -53,6 +54,49 @@ def test_what_was_committed_comes_back(reopen: Reopen) -> None:
 
     assert position == 9
     assert {run.task_id: run for run in runs} == {first.task_id: first, retrying.task_id: retrying}
+
+
+def a_branch(symbol: str | None, **changes: Any) -> LiveRun:
+    """A member of a stage in which nothing is as it is by default."""
+    fields: dict[str, Any] = {
+        "id": uuid4(),
+        "worker": "executor@test",
+        "resumed": True,
+        "due_at": NOW,
+        "sent_at": NOW,
+        "sent_level": Priority.HIGH,
+        "started_at": NOW,
+        "spent_seconds": 1.25,
+        "asked_at": NOW,
+        "yields_to": str(uuid4()),
+        "preemptions": 2,
+        "opening": 3,
+        "step": "look",
+        "symbol": symbol,
+        "limits": {"venue:alpaca": 5, "gpu": 1},
+        "max_parallel": 7,
+    }
+    return a_run(**(fields | changes))
+
+
+def test_every_field_comes_back(reopen: Reopen) -> None:
+    """Whatever it holds: a field that is new has its column, and its value in this test."""
+    branch = a_branch("BRK.B", state=RunState.CANCELLING)
+    left = {field.name for field in msgspec.structs.fields(LiveRun) if getattr(branch, field.name) == field.default}
+    reopen().commit([branch], [], after=0, position=9)
+    assert (reopen().load(), left) == ((9, [branch]), set())
+
+
+def test_branches_of_one_run_have_rows_of_their_own(reopen: Reopen) -> None:
+    """Beside that of the run itself, which joins them; each changes and ends for itself."""
+    run = a_run(state=RunState.JOINING)
+    first, second = (a_branch(each, task_id=run.id, state=RunState.PARKED) for each in ("AAPL", None))
+    reopen().commit([run, first, second], [], after=0, position=7)
+    assert {row.id: row for row in reopen().load()[1]} == {run.id: run, first.id: first, second.id: second}
+
+    first.state = RunState.RUNNING
+    reopen().commit([first], [second.id], after=7, position=8)
+    assert {row.id: row for row in reopen().load()[1]} == {run.id: run, first.id: first}
 
 
 def test_what_was_sent_is_written_without_a_new_position(reopen: Reopen) -> None:

@@ -267,6 +267,19 @@ def test_steps_of_a_group_are_joined_like_the_symbols_of_a_step() -> None:
     assert run.steps["volumes", None].output == Output(inline="volumes")
 
 
+def test_a_member_is_found_by_its_stage_step_and_symbol_and_made_when_asked_for() -> None:
+    """One that no stage has is refused. The last of a stage come first for who asks whether all have ended."""
+    run = at_join()
+    assert list(run.stages.touched(after=0)) == []
+    branch = run.branch(1, "analyse", "MSFT")
+    assert list(run.stages.touched(after=0)) == [branch]
+    assert (branch.key, run.branch(1, "analyse", "MSFT") is branch) == (("analyse", "MSFT"), True)
+    assert list(run.stages.newest_first(1)) == [each.id for each in reversed(run.stage())]
+    for unknown in ((2, "analyse", "MSFT"), (1, "rank", "MSFT"), (1, "analyse", None)):
+        with pytest.raises(Refused, match="has opened no stage"):
+            run.branch(*unknown)
+
+
 def test_a_branch_finds_what_feeds_it() -> None:
     """A step for a symbol takes that symbol's outputs; one that runs once a run all, by way of other steps too."""
     run = joined()
