@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from shared.domain.catalogue import OnError
 from shared.domain.errors import NotFound
 from shared.domain.events import Event
 from shared.domain.execution import WorkflowExecution, fold
@@ -14,7 +15,17 @@ from shared.domain.phases import Phase
 from shared.log.async_event_log import AsyncEventLog
 from shared.log.event_log import EventLog
 from shared.log.runs import Recorded
-from tests.builders import at_join, claimed, complete_member, fail_member, retry_member, stamp, submitted
+from tests.builders import (
+    at_join,
+    claimed,
+    complete_member,
+    fail_member,
+    open_stage,
+    parallel_plan,
+    retry_member,
+    stamp,
+    submitted,
+)
 from tests.memory_log import MemoryEventLog
 
 SYMBOLS = ("S0", "S1", "S2", "S3", "S4")
@@ -58,6 +69,7 @@ def test_a_run_is_read_with_its_branches_as_they_were_at_a_position(blocking: Ev
         found, expected = blocking.execution(run.id, until=position), fold(None, events[:number])
         assert expected is not None
         assert (found.phase, found.events, found.version) == (expected.phase, expected.events, expected.version)
+        assert found.changed_at == expected.changed_at
         assert {each: branch.phase for each, branch in found.branches.items()} == {
             each: branch.phase for each, branch in expected.branches.items()
         }
@@ -77,6 +89,37 @@ def test_a_member_is_read_with_what_feeds_it_and_no_sibling(blocking: EventLog) 
     assert [branch.version for branch in later.branches.values()] == [0, 2]
     everybody = blocking.member(run.id, opening=2, step="decide", symbol=None)
     assert [branch.version for branch in everybody.branches.values()] == [2, 2]
+
+
+def restarted() -> tuple[WorkflowExecution, list[Event]]:
+    """A run that failed with its first member, lives on, and has done one of two members anew; and its events."""
+    run = at_join(steps=parallel_plan(on_error=OnError.FAIL))
+    retry_member(run, "AAPL", stamp(4))
+    fail_member(run, "MSFT", stamp(5))
+    run.retry_now(stamp(6))
+    run.claim(stamp(7), attempt=2, worker="w")
+    open_stage(run, stamp(8))
+    complete_member(run, "AAPL", stamp(9), 1)
+    return run, list(run.collect_events())
+
+
+def test_what_was_tried_before_a_restart_counts_in_the_order_of_the_log(blocking: EventLog) -> None:
+    """The retries and failures of earlier branches are over with it, whoever reads the run, all of it or one member."""
+    run, events = restarted()
+    blocking.append(events)
+    found = blocking.execution(run.id)
+    member = blocking.member(run.id, opening=2, step="analyse", symbol="MSFT")
+    assert (found.steps, found.retries("analyse", "MSFT")) == (run.steps, 0)
+    assert ("analyse", "MSFT") not in member.steps
+    assert member.time_left(stamp(10).at) == run.time_left(stamp(10).at)
+
+
+async def test_asyncio_s_log_reads_a_restarted_run_alike(asynchronous: AsyncEventLog) -> None:
+    """By itself, and among others."""
+    run, events = restarted()
+    await asynchronous.append(events)
+    (among,) = await asynchronous.executions([run.id])
+    assert (await asynchronous.execution(run.id)).steps == among.steps == run.steps
 
 
 def test_branches_have_ended_when_each_has_completed_failed_or_closed(blocking: EventLog) -> None:

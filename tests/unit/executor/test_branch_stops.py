@@ -265,7 +265,7 @@ def test_a_member_that_begins_after_the_run_s_time_ends_it() -> None:
     bench.run_member(run, "AAPL", attempt=2)
     failed = bench.log.execution(run.id).failure
     assert failed is not None
-    assert (failed.failure.timed_out, failed.attempt) == (True, 1)
+    assert (failed.failure.timed_out, failed.attempt, failed.step) == (True, 1, None)
 
 
 def test_a_step_that_is_done_in_time_counts_although_the_run_s_time_is_over() -> None:

@@ -13,12 +13,7 @@ from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase
 from shared.domain.priority import Priority
 from shared.heartbeats import ActiveRun
-from tests.builders import (
-    fail_member,
-    parallel_plan,
-    stamp,
-    submitted,
-)
+from tests.builders import fail_member, parallel_plan, stamp, submitted
 from tests.unit.executor.desk import POLICY, Desk, pointers, taken
 from tests.unit.executor.live_runs import WORKER, worker
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from services.executor.limits import rank
 from services.executor.live_run import LiveRun, RunState
-from services.executor.live_runs import LiveRuns
 from shared.domain.execution import WorkflowExecution
 from shared.domain.priority import Priority
 from tests.builders import PLAN, complete_all, stamp, submitted, waiting_for_retry
@@ -166,6 +165,21 @@ def test_a_place_of_many_runs_goes_to_the_highest_also_when_a_run_s_own_place_co
     assert [each.task_id for each in desk.released()] == [high.id]
     desk.complete(high, "IBM")
     assert [(each.task_id, each.symbol) for each in desk.released()] == [(low.id, "GOOG")]
+
+
+def test_whoever_came_first_goes_first_also_when_it_has_waited_for_another_place() -> None:
+    """Both places come free between two releases; the one that all want is not for who happened to wait right there."""
+    desk = StageDesk()
+    holders = [limited(desk, limits={"venue": 1}), limited(desk, limits={"zoo": 1})]
+    desk.released()
+    first = limited(desk, limits={"zoo": 1, "venue": 1})
+    desk.released()
+    second = limited(desk, limits={"venue": 1})
+    desk.released()
+    for holder in holders:
+        end(desk, holder)
+    assert [each.id for each in desk.released()] == [first.id]
+    assert [each.id for each in parked(desk)] == [second.id]
 
 
 def test_a_run_that_ended_while_it_was_parked_is_passed_over() -> None:
@@ -348,11 +362,13 @@ def test_no_limit_is_ever_passed_and_nobody_is_parked_for_ever(moves: list[Any])
     assert list(crowd.desk.runs.all()) == []
 
 
-def test_the_rank_of_equals_is_that_of_their_position() -> None:
-    """No two runs have the same, and the members of one stage do, which do not pass each other over."""
+def test_members_of_one_stage_have_their_turns_in_the_order_of_the_stage() -> None:
+    """They came at the same position, and have the same rank."""
     desk = StageDesk()
     run = desk.opened(max_parallel=1)
-    members = [desk.member(run, symbol) for symbol in SYMBOLS]
-    assert len({rank(member) for member in members}) == 1
-    assert desk.symbols() == ["AAPL"]
-    assert isinstance(desk.runs, LiveRuns)
+    assert len({rank(desk.member(run, symbol)) for symbol in SYMBOLS}) == 1
+    turns = []
+    for symbol in SYMBOLS:
+        turns += desk.symbols()
+        desk.complete(run, symbol)
+    assert turns == list(SYMBOLS)

@@ -117,18 +117,19 @@ def test_pointers_of_members_that_redis_has_lost_are_sent_again() -> None:
 
 
 def test_pointers_of_members_that_are_over_are_removed() -> None:
-    """Ended ones, old attempts of others, and all of a run that was cancelled, by the log itself."""
+    """Of ended ones, of old attempts and of one at work, and all of a run that was cancelled, by the log itself."""
     desk, queues = Desk(), Queues()
     run = dispatched(desk, desk.opened(steps=parallel_plan(max_parallel=4)))
     gone = dispatched(desk, desk.opened())
     complete_member(run, "AAPL", stamp(5))
     taken(run, "GOOG").lose_worker(stamp(6), attempt=1, worker=WORKER, reason="r", max_losses=3)
+    busy = taken(run, "IBM")
     gone.request_cancel(stamp(6))
     desk.log.save_execution(run)
     desk.log.save_execution(gone)
     queues.push(*run.stage(), *gone.stage())
-    assert repair(desk, queues).removed == 2 + 4
-    assert queues.ids() == {str(run.members["analyse", symbol].id) for symbol in ("IBM", "MSFT")}
+    assert repair(desk, queues, busy).removed == 3 + 4
+    assert queues.ids() == {str(run.members["analyse", "MSFT"].id)}
 
 
 def test_the_pointer_of_a_parked_member_is_left_where_it_is() -> None:

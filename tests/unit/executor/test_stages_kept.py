@@ -59,6 +59,10 @@ def test_what_was_stored_comes_back() -> None:
     again.complete(run, "GOOG", 9)
     assert again.symbols() == ["MSFT"]
     assert again.row(run.id).spent_seconds == 1.0 + (4 - 3) + (9 - 5)
+    assert not again.runs.is_joined(again.row(run.id))
+    run.request_cancel(stamp(10))
+    again.feed(run)
+    assert list(again.runs.all()) == []
 
 
 def test_a_restarted_dispatcher_parks_nobody_whom_it_had_let_in() -> None:

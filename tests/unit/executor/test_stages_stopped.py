@@ -198,12 +198,14 @@ def test_time_stands_still_while_every_member_waits() -> None:
     desk.put_off(run, "AAPL", 11)
     desk.claim(run, "IBM", 20)
     desk.make_way(run, "IBM", 22)
-    desk.claim(run, "GOOG", 30).lose_worker(stamp(33), attempt=1, worker=WORKER, reason="r", max_losses=3)
+    lost = desk.claim(run, "GOOG", 30)
+    desk.runs.changes()
+    lost.lose_worker(stamp(33), attempt=1, worker=WORKER, reason="r", max_losses=3)
     desk.feed(run)
     row = desk.row(run.id)
     assert (row.started_at, row.spent_seconds) == (None, 1.0 + 1 + 2 + 3)
     assert desk.member(run, "IBM").spent_seconds == 2.0
-    assert row.id in {each.id for each in desk.runs.changes()[0]}
+    assert row.id in {each.id for each in desk.runs.changes()[0]}, "what has changed is written"
 
 
 @given(st.lists(st.tuples(st.sampled_from(SYMBOLS), st.booleans(), st.integers(0, 3)), max_size=40))
