@@ -121,12 +121,14 @@ class _Connection:
                     self._cut()
                     break
                 self._at_answer = loss
-                self._server.sendall(chunk)
                 if loss is Loss.WAITING:
-                    # Only the client's side: PostgreSQL notices a lost client when it writes, not before.
+                    # Only the client's side: PostgreSQL notices a lost client when it writes, not before. And first of
+                    # all: a server that is quick would have answered already.
                     self._proxy.lost.set()
                     _close(self._client)
+                    self._server.sendall(chunk)
                     return
+                self._server.sendall(chunk)
         _close(self._server)
 
     def _answers(self) -> None:

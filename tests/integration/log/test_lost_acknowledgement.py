@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from typing import Protocol
 
 import psycopg
 import pytest
@@ -12,15 +13,21 @@ from shared.domain.errors import VersionConflict
 from shared.domain.events import Event
 from shared.log.async_event_log import AsyncEventLog
 from shared.log.event_log import EventLog
+from shared.log.recorder import Guard
 from tests import servers
-from tests.builders import submitted
+from tests.builders import stamp, submitted
 from tests.proxy import Loss, Proxy
 from tests.waiting import until
 
 MARKER = b"lose-the-answer-to-this"
 LOCKED_OUT = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
-Append = Callable[[Sequence[Event]], Awaitable[list[int]]]
+
+class Append(Protocol):
+    """The append of a log, in asyncio's shape."""
+
+    def __call__(self, events: Sequence[Event], *, guard: Guard | None = None) -> Awaitable[list[int]]:
+        """Append all or none."""
 
 
 @pytest.fixture
@@ -43,8 +50,8 @@ async def append(request: pytest.FixtureRequest, proxy: Proxy, migrated_database
     blocking = EventLog(url)
     blocking.head()
 
-    async def in_thread(events: Sequence[Event]) -> list[int]:
-        return await asyncio.to_thread(blocking.append, events)
+    async def in_thread(events: Sequence[Event], *, guard: Guard | None = None) -> list[int]:
+        return await asyncio.to_thread(blocking.append, events, guard=guard)
 
     yield in_thread
     blocking.close()
@@ -71,6 +78,33 @@ async def test_the_append_succeeds_and_the_event_stands_once(
     positions = await append(marked())
     assert proxy.lost.is_set()
     assert rows(migrated_database_url) == positions
+
+
+@pytest.mark.parametrize("loss", [Loss.REQUEST, Loss.WAITING, Loss.ANSWER])
+async def test_a_guarded_append_succeeds_and_the_event_stands_once(
+    append: Append, proxy: Proxy, migrated_database_url: str, loss: Loss
+) -> None:
+    """The same for one that stands on the version of another stream, which has not moved."""
+    run = submitted()
+    before = await append(run.collect_events())
+    proxy.lose(MARKER, loss)
+    positions = await append(marked(), guard=Guard(run.id, run.version))
+    assert proxy.lost.is_set()
+    assert rows(migrated_database_url) == before + positions
+
+
+async def test_a_guarded_append_that_has_lost_its_answer_is_refused_for_good(
+    append: Append, proxy: Proxy, migrated_database_url: str
+) -> None:
+    """The stream that it stands on has moved on: the retry finds that too, and nothing is stored."""
+    run = submitted()
+    run.request_cancel(stamp())
+    before = await append(run.collect_events())
+    proxy.lose(MARKER, Loss.ANSWER)
+    with pytest.raises(VersionConflict):
+        await append(marked(), guard=Guard(run.id, 1))
+    assert proxy.lost.is_set()
+    assert rows(migrated_database_url) == before
 
 
 async def test_an_append_that_is_still_waiting_in_the_server_is_not_doubled(
