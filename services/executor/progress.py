@@ -118,7 +118,11 @@ class StageProgress:
         if now - self._told.setdefault(task_id, now) < INTERVAL.total_seconds():
             return
         self._told[task_id] = now
-        execution = self._load(task_id)
+        try:
+            execution = self._load(task_id)
+        except Exception as error:  # whatever keeps it from being told, a step must not fail by saying how far it is
+            logger.warning("progress.not_told", task_id=str(task_id), error=str(error))
+            return
         if execution.phase is Phase.AT_JOIN:
             intervals = (self._now() - execution.submitted.at) // INTERVAL
             _put(self._board, execution, IN_STAGE + execution.events + intervals, step_progress)

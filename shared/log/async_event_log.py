@@ -15,7 +15,7 @@ from shared.domain.events import EVENTS, Event
 from shared.domain.execution import WorkflowExecution, fold
 from shared.domain.execution_events import StageOpened
 from shared.log.mapper import MsgspecMapper
-from shared.log.recorder import EVENTS_TABLE, FIND, NO_LIMIT, READ, SCHEMA, STREAMS, Guard, append_statement
+from shared.log.recorder import BY_INDEX, EVENTS_TABLE, FIND, NO_LIMIT, READ, SCHEMA, STREAMS, Guard, append_statement
 from shared.log.runs import Recorded, branch_streams, folded, guard_of, in_order, run_of
 
 STAGES = (
@@ -56,7 +56,7 @@ class AsyncEventLog:
             max_size=pool_size,
             timeout=timeout_seconds,
             open=False,
-            kwargs={"autocommit": True},
+            kwargs={"autocommit": True, "options": BY_INDEX},
         )
 
     async def __aenter__(self) -> Self:

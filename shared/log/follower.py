@@ -14,7 +14,7 @@ from eventsourcing.persistence import StoredEvent
 from psycopg.rows import TupleRow
 
 from shared.log.event_log import EventLog
-from shared.log.recorder import CHANNEL, EVENTS_TABLE, SCHEMA
+from shared.log.recorder import BY_INDEX, CHANNEL, EVENTS_TABLE, SCHEMA
 from shared.log.runs import Recorded
 
 BATCH = 500
@@ -78,7 +78,7 @@ class Follower:
         backoff = FIRST_BACKOFF
         while not stop.is_set():
             try:
-                with closing(psycopg.connect(self._database_url, autocommit=True)) as connection:
+                with closing(psycopg.connect(self._database_url, autocommit=True, options=BY_INDEX)) as connection:
                     if self._lead(connection, stop):
                         backoff = FIRST_BACKOFF
                         self._follow(connection, stop)

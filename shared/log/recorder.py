@@ -35,18 +35,26 @@ READ = (
 
 STREAMS = (
     f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
-    "WHERE originator_id = ANY(%s) AND notification_id > %s AND notification_id <= %s "
-    "ORDER BY notification_id LIMIT %s"
+    "WHERE originator_id = ANY(%s) AND notification_id + 0 > %s AND notification_id + 0 <= %s "
+    "ORDER BY notification_id + 0 LIMIT %s"
 )
-"""Events of some streams, in the order of the log."""
+"""Events of some streams, in the order of the log. The sums keep PostgreSQL from walking the log in that order, and
+looking at each event for whose it is."""
 
 UNENDED = (
-    "SELECT id FROM unnest(%s::uuid[]) WITH ORDINALITY AS wanted (id, place) WHERE NOT EXISTS ("
-    f"SELECT FROM {SCHEMA}.{EVENTS_TABLE} WHERE originator_id = id AND topic = ANY(%s)) LIMIT 1"
+    "SELECT id FROM unnest(%s::uuid[]) AS wanted (id) WHERE ("
+    f"SELECT true FROM {SCHEMA}.{EVENTS_TABLE} WHERE originator_id = id AND topic = ANY(%s) LIMIT 1) IS NULL LIMIT 1"
 )
-"""One of some streams that has no event of an ending topic yet. It looks at them in order, and stops at the first."""
+"""One of some streams that has no event of an ending topic yet: looked at one by one, up to the first."""
 
 NO_LIMIT = 1 << 62
+
+BY_INDEX = "-c enable_seqscan=off"
+"""For connections that read the log by position: each of their questions has an index that answers it.
+
+PostgreSQL does not know that as long as it has no statistics, and under constant appends it does not come to make them.
+A plan that was made while the table was small, and is kept with the prepared statement, reads all of it each time.
+"""
 
 
 class Guard(NamedTuple):

@@ -193,3 +193,24 @@ def test_a_process_forgets_the_runs_that_it_has_not_told_of_for_long(monkeypatch
     seconds.pass_by(TICK)
     progress.tell(run.id)
     assert len(board.metas) == 1
+
+
+def test_a_step_does_not_fail_by_saying_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that does not answer costs the telling, and nothing else."""
+
+    def away(task_id: UUID) -> WorkflowExecution:
+        raise OSError("the server closed the connection")
+
+    def body(ctx: Context, symbol: str) -> str:
+        seconds.pass_by(2 * TICK)
+        ctx.progress(1, 2)
+        return symbol
+
+    bench = Bench(looking(body))
+    seconds = Seconds(bench, monkeypatch)
+    run = bench.opened(*SYMBOLS)
+    bench.run_member(run, "AAPL")
+    monkeypatch.setattr(bench.branch_runner._progress, "_load", away)
+    for symbol in SYMBOLS[1:]:
+        bench.run_member(run, symbol)
+    assert bench.log.execution(run.id).phase is Phase.JOINED
