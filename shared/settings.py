@@ -6,6 +6,9 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+RESULT_TTL_SECONDS = 86_400.0
+"""How long a result is kept, unless BLOTTER_RESULT_TTL_SECONDS or its task says otherwise."""
+
 
 class Settings(BaseSettings):
     """Where the log and Redis are. Variables are named BLOTTER_..., but for the two URLs everyone knows."""

@@ -218,6 +218,8 @@ def joined(**changes: Any) -> WorkflowExecution:
 def in_phase(phase: Phase, **changes: Any) -> WorkflowExecution:
     """A run that stands in `phase`, come there by its own commands."""
     match phase:
+        case Phase.HELD:
+            return submitted(**{"held": True} | changes)
         case Phase.WAITING:
             return submitted(**changes)
         case Phase.AT_JOIN:

@@ -9,9 +9,11 @@ from eventsourcing.application import Application
 from shared.domain.branch import ENDS
 from shared.domain.errors import VersionConflict
 from shared.domain.events import Event
+from shared.domain.schedule import Schedule
 from shared.log.event_log import MAPPER_TOPIC, EventLog
 from shared.log.recorder import Guard
 from shared.log.runs import Recorded
+from shared.log.schedules import folded_schedule
 
 
 class MemoryEventLog(EventLog):
@@ -44,3 +46,12 @@ class MemoryEventLog(EventLog):
         """Look at the newest event of each."""
         newest = (self.latest(branch) for branch in branches)
         return all(event is not None and event.TOPIC in ENDS for event in newest)
+
+    def schedule(self, schedule_id: UUID) -> Schedule:
+        """Fold the whole stream: there are no snapshots."""
+        return folded_schedule(schedule_id, None, self.stream(schedule_id))
+
+    def newest_of(self, originator_ids: Sequence[UUID], topics: Sequence[str]) -> list[Event]:
+        """Look through each stream from its end."""
+        found = [[event for event in self.stream(each) if event.TOPIC in topics] for each in set(originator_ids)]
+        return [events[-1] for events in found if events]

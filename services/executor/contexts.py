@@ -92,6 +92,7 @@ class Contexts:
             symbols=submitted.symbols,
             parameters=parameters,
             attempt=attempt.number,
+            scheduled_at=submitted.scheduled_at,
             collaborators=Collaborators(
                 market_data=self.world.market_data,
                 http=lambda: stack.enter_context(self.world.http()),

@@ -57,6 +57,7 @@ class Dispatcher:
     name = DISPATCHER
     topics: Sequence[str] = (
         happened.Submitted.TOPIC,
+        happened.Released.TOPIC,
         happened.AttemptStarted.TOPIC,
         happened.RetryScheduled.TOPIC,
         happened.RetryDue.TOPIC,
@@ -215,8 +216,13 @@ class Dispatcher:
         if self._sighting is None:
             return
         for run in self._reminders.due(self._runs.at_work(), now):
-            grace = self._policy.cancel_grace if run.state is RunState.CANCELLING else None
-            self._sender.interrupt(run, grace=grace)
+            self._sender.interrupt(run, grace=self._grace(run))
+
+    def _grace(self, run: LiveRun) -> timedelta | None:
+        """Return after what time the worker ends the child of a run that is to stop; None for never."""
+        if run.state is not RunState.CANCELLING:
+            return None
+        return timedelta() if run.forced else self._policy.cancel_grace
 
     def _withdraw(self) -> None:
         if runs := self._runs.withdrawn():

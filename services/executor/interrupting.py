@@ -28,13 +28,19 @@ _ending: WeakSet[Request] = WeakSet()
 
 @control_command(name=INTERRUPT_RUN, args=[("message_id", str), ("grace_seconds", float)])
 def interrupt_run(state: Any, message_id: str, grace_seconds: float | None = None) -> dict[str, str]:
-    """Interrupt the run that came with this message; end its child when it still has it after the grace."""
+    """Interrupt the run that came with this message; end its child when it still has it after the grace.
+
+    Without any grace it is ended at once, also when an earlier command gave it some.
+    """
     request = worker_state.requests.get(message_id)
     if request is None or request not in worker_state.active_requests:
         return {"ok": "it does not run here"}
     _interrupt(request)
     if grace_seconds is not None and not process.settings().threads:
-        _end_later(state.consumer, request, grace_seconds)
+        if grace_seconds > 0:
+            _end_later(state.consumer, request, grace_seconds)
+        else:
+            _end(state.consumer, request)
     return {"ok": "interrupted"}
 
 

@@ -12,9 +12,11 @@ from shared.domain.priority import Priority
 class RunState(StrEnum):
     """What a run does; one that has ended is never stored.
 
-    A parked one waits for a place under a limit, and one that is joining for its branches.
+    A held one waits for its schedule to let it go, a parked one for a place under a limit, and one that is joining for
+    its branches.
     """
 
+    HELD = "held"
     PARKED = "parked"
     WAITING = "waiting"
     JOINING = "joining"
@@ -32,8 +34,8 @@ class LiveRun(msgspec.Struct, kw_only=True):
     `since` is the log position of its last move. A waiting run waits since `waiting_since`; one with `sent_at` has a
     pointer in the queue of `sent_level`, which is above its own level if it has waited for long. A running one came
     from that queue; it has started at `started_at`, with `spent_seconds` of its time used up before. Since `asked_at`
-    it is asked to stop, for the task `yields_to` or because it is cancelled. A joining one has `started_at` while at
-    least one of its branches is at work.
+    it is asked to stop, for the task `yields_to` or because it is cancelled, by force if `forced`. A joining one has
+    `started_at` while at least one of its branches is at work.
     """
 
     id: UUID
@@ -57,6 +59,7 @@ class LiveRun(msgspec.Struct, kw_only=True):
     spent_seconds: float = 0.0
     asked_at: datetime | None = None
     yields_to: str | None = None
+    forced: bool = False
     preemptions: int = 0
     opening: int | None = None
     step: str | None = None
@@ -80,7 +83,7 @@ class LiveRun(msgspec.Struct, kw_only=True):
         return self.state is RunState.PARKED
 
     @property
-    def is_held(self) -> bool:
+    def waits_here(self) -> bool:
         """Tell whether it waits here, and not in Redis."""
         return self.state is RunState.WAITING and self.sent_at is None
 

@@ -62,7 +62,7 @@ class LiveRuns:
         self._stages.place(run)
         if run.is_sent:
             self._sent[run.sent_level or run.level][run.id] = run
-        elif run.is_held:
+        elif run.waits_here:
             self._queues[run.level].add(run)
         elif run.at_work:
             self._at_work[run.id] = run
@@ -92,6 +92,8 @@ class LiveRuns:
             ):
                 claimed = {"attempt": attempt, "worker": worker, "started_at": at, "sent_level": run.sent_level}
                 self._move(run, position, RunState.RUNNING, **claimed)
+            case happened.Released():
+                self._wait(run, position, event.at, resumed=True)
             case happened.RetryScheduled(due_at=due_at) | branch.BranchRetryScheduled(due_at=due_at):
                 self._move(run, position, RunState.RETRYING, due_at=due_at, **_given_back(run, event.at))
             case happened.RetryDue() | branch.BranchRetryDue():
@@ -109,8 +111,8 @@ class LiveRuns:
                 self._open_stage(run, position, event)
             case happened.StageClosed():
                 self._wait(run, position, event.at, resumed=True)
-            case happened.CancelRequested():
-                self._cancel(run, position, event.at)
+            case happened.CancelRequested(force=force):
+                self._cancel(run, position, event.at, forced=force)
             case happened.Cancelled() | happened.Succeeded() | happened.Failed():
                 self._stop_branches(run, position, event.at)
                 self._end(run)
@@ -121,7 +123,7 @@ class LiveRuns:
     def restart(self, position: int, at: datetime, execution: WorkflowExecution) -> None:
         """Take in that a run that had ended goes on: `execution` is the run as it was at `position`."""
         run = _submitted(position, execution.submitted)
-        run.attempt, run.waiting_since = execution.attempts + 1, at
+        run.attempt, run.waiting_since, run.state = execution.attempts + 1, at, RunState.PARKED
         self._add(run)
 
     def _add(self, run: LiveRun) -> None:
@@ -135,18 +137,18 @@ class LiveRuns:
         for member in members_of(run, position, event):
             self._add(member)
 
-    def _cancel(self, run: LiveRun, position: int, at: datetime) -> None:
+    def _cancel(self, run: LiveRun, position: int, at: datetime, *, forced: bool) -> None:
         if run.at_work:
-            self._move(run, position, RunState.CANCELLING, **_kept(run), asked_at=at)
-        self._stop_branches(run, position, at)
+            self._move(run, position, RunState.CANCELLING, **_kept(run), asked_at=at, forced=forced)
+        self._stop_branches(run, position, at, forced=forced)
 
-    def _stop_branches(self, run: LiveRun, position: int, at: datetime) -> None:
+    def _stop_branches(self, run: LiveRun, position: int, at: datetime, *, forced: bool = False) -> None:
         """End the branches of a run that wait, and ask those at work to stop."""
         for member in self._stages.members(run.task_id):
             if not member.at_work:
                 self._end(member)
-            elif member.state is RunState.RUNNING:
-                self._move(member, position, RunState.CANCELLING, **_kept(member), asked_at=at)
+            elif member.state is RunState.RUNNING or forced:
+                self._move(member, position, RunState.CANCELLING, **_kept(member), asked_at=at, forced=forced)
 
     def _keep_time(self, event: Event) -> None:
         """Let the time of a joining run pass while at least one of its branches is at work."""
@@ -163,7 +165,7 @@ class LiveRuns:
         self._changed.add(main.id)
 
     def _wait(self, run: LiveRun, position: int, at: datetime, **changes: Any) -> None:
-        attempt = run.attempt if run.state in (RunState.WAITING, RunState.PARKED) else run.attempt + 1
+        attempt = run.attempt if run.state in _NOT_STARTED else run.attempt + 1
         self._move(
             run, position, RunState.PARKED, attempt=attempt, waiting_since=at, **(_given_back(run, at) | changes)
         )
@@ -294,6 +296,9 @@ class LiveRuns:
         return changed, ended
 
 
+_NOT_STARTED = (RunState.HELD, RunState.WAITING, RunState.PARKED)
+"""The states in which the next attempt has its number already."""
+
 _HOLDING = (RunState.WAITING, RunState.RUNNING, RunState.CANCELLING)
 """The states in which a run holds its places under limits."""
 
@@ -306,6 +311,7 @@ _IDLE: Mapping[str, Any] = {
     "started_at": None,
     "asked_at": None,
     "yields_to": None,
+    "forced": False,
 }
 """What a move takes away from a run, unless it says otherwise."""
 
@@ -319,7 +325,7 @@ def _submitted(position: int, event: happened.Submitted) -> LiveRun:
         user_id=event.user_id,
         level=event.priority,
         attempt=1,
-        state=RunState.PARKED,
+        state=RunState.HELD if event.held else RunState.PARKED,
         since=position,
         timeout_seconds=event.timeout_seconds,
         waiting_since=event.at,

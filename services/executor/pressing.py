@@ -21,11 +21,14 @@ FORCE_WITHIN = timedelta(seconds=5)
 
 
 class _Asked(NamedTuple):
-    """What an attempt was asked: one that is to make way and is cancelled then has to be told of that too."""
+    """What an attempt was asked: one that is to make way and is cancelled then has to be told of that too, and one that
+    is cancelled and then ended by force.
+    """
 
     stream: UUID
     attempt: int
     state: RunState
+    forced: bool
 
 
 class Reminders:
@@ -51,7 +54,7 @@ class Reminders:
 
 
 def _asked(run: LiveRun) -> _Asked:
-    return _Asked(run.id, run.attempt, run.state)
+    return _Asked(run.id, run.attempt, run.state, run.forced)
 
 
 def overdue(runs: Iterable[LiveRun], reminders: Reminders, *, grace: timedelta, now: datetime) -> list[Lost]:

@@ -33,6 +33,7 @@ live_runs = sa.Table(
     sa.Column("spent_seconds", sa.Float, nullable=False),
     sa.Column("asked_at", sa.DateTime(timezone=True)),
     sa.Column("yields_to", sa.Text),
+    sa.Column("forced", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("preemptions", sa.Integer, nullable=False),
     sa.Column("opening", sa.Integer),
     sa.Column("step", sa.Text),

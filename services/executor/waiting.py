@@ -27,7 +27,7 @@ class Queue:
 
     def __iter__(self) -> Iterator[LiveRun]:
         """Yield them about in the order of release, without regard to turns."""
-        return (run for run in chain(self._resumed, *self._users.values()) if run.is_held)
+        return (run for run in chain(self._resumed, *self._users.values()) if run.waits_here)
 
     def add(self, run: LiveRun) -> None:
         """Put a run at the end of its user's line, or of the line of those that go on where they were."""
@@ -42,11 +42,11 @@ class Queue:
         self.oldest()
         while self._resumed:
             run = self._resumed.popleft()
-            if run.is_held:
+            if run.waits_here:
                 return run
         while self._users:
             user, line = self._users.popitem(last=False)
-            while line and not line[0].is_held:  # what was cancelled costs its user no turn
+            while line and not line[0].waits_here:  # what was cancelled costs its user no turn
                 line.popleft()
             if line:
                 run = line.popleft()
@@ -56,7 +56,7 @@ class Queue:
 
     def oldest(self) -> LiveRun | None:
         """Return the run that came first, and leave it where it is."""
-        while self._by_age and not self._by_age[0].is_held:
+        while self._by_age and not self._by_age[0].waits_here:
             self._by_age.popleft()
         return self._by_age[0] if self._by_age else None
 

@@ -5,6 +5,7 @@ from celery import signals
 from services.scheduler.app import app
 from services.scheduler.settings import SchedulerSettings
 from shared.logging import configure_logging
+from shared.telemetry import configure_tracing
 
 
 @signals.setup_logging.connect
@@ -16,6 +17,7 @@ def set_up_logging(**_: object) -> None:
 
 def main() -> None:
     """Run beat until it is told to stop."""
+    configure_tracing("scheduler")
     app.start(["beat", "--pidfile=", f"--loglevel={SchedulerSettings().log_level}"])
 
 

@@ -4,7 +4,7 @@
 
     BlotterError
     ├── InvalidInput            the request itself is wrong, field by field
-    ├── NotFound                there is no such task or strategy
+    ├── NotFound                there is no such task, strategy or schedule
     ├── Forbidden               the caller may not do this
     ├── Refused                 right request, wrong moment: the record says no
     │   ├── AlreadyFinished     the task has ended
@@ -12,6 +12,8 @@
     │   ├── NotClaimable        the attempt is not the next one of a waiting task
     │   ├── NotRerunnable       a new run cannot begin where it is to
     │   ├── NotRetrying         the task does not wait for a retry
+    │   ├── ScheduleDeleted     the schedule is no more
+    │   ├── ScheduleOverlap     a run of the schedule is in the way of another one
     │   └── StaleAttempt        the attempt is not the one that runs now
     ├── VersionConflict         somebody else appended first: reload and decide again
     └── Unavailable             a part that this needs does not answer: try again
@@ -102,6 +104,18 @@ class NotRerunnable(Refused):
     code = "not_rerunnable"
 
 
+class ScheduleDeleted(Refused):
+    """The schedule was deleted, and fires no more."""
+
+    code = "schedule_deleted"
+
+
+class ScheduleOverlap(Refused):
+    """An earlier run of the schedule has not ended, and its overlap policy allows no other one beside or after it."""
+
+    code = "schedule_overlap"
+
+
 class StaleAttempt(Refused):
     """A worker that lost its attempt tried to write."""
 
@@ -114,7 +128,7 @@ class VersionConflict(BlotterError):
     code = "version_conflict"
 
     def __init__(self, originator_id: UUID) -> None:
-        super().__init__(f"Task {originator_id} was changed by someone else at the same moment; send it again.")
+        super().__init__(f"{originator_id} was changed by someone else at the same moment; send it again.")
         self.originator_id = originator_id
 
 

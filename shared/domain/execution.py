@@ -33,6 +33,12 @@ class WorkflowExecution(OrderDecisions, StageDecisions):
         execution._pending.append(event)
         return execution
 
+    def release(self, stamp: Stamp) -> None:
+        """Let a held run wait for a worker; raises Refused when it is not held."""
+        if self.phase is not Phase.HELD:
+            raise Refused(f"Task {self.id} is {self.phase}; only a held one can be released.")
+        self._trigger(happened.Released, stamp)
+
     def claim(self, stamp: Stamp, *, attempt: int, worker: str) -> None:
         """Start attempt number `attempt`; raises NotClaimable unless the run waits and it is the next one."""
         if not self.phase.claimable or attempt != self.attempts + 1:
@@ -180,17 +186,20 @@ class WorkflowExecution(OrderDecisions, StageDecisions):
             return stubborn_step_failure(step.name, step.timeout_seconds, losses)
         return worker_lost_failure(losses, reason)
 
-    def request_cancel(self, stamp: Stamp, *, reason: str | None = None) -> None:
+    def request_cancel(self, stamp: Stamp, *, reason: str | None = None, force: bool = False) -> None:
         """Ask for the end. A run that no worker holds is cancelled at once; asking again changes nothing.
 
-        Raises AlreadyFinished when the run has succeeded or failed.
+        By `force` its worker ends the process without a grace period. Raises AlreadyFinished when the run has succeeded
+        or failed.
         """
-        if self.phase in (Phase.CANCELLING, Phase.CANCELLED):
+        if self.phase is Phase.CANCELLED or (self.phase is Phase.CANCELLING and (self.forced or not force)):
             return
         if self.phase.ended:
             raise AlreadyFinished(f"Task {self.id} has already {self.phase}; there is nothing left to cancel.")
-        held = self.phase is Phase.RUNNING or (self.in_stage and any(branch.at_work for branch in self.stage()))
-        self._trigger(happened.CancelRequested, stamp, reason=reason)
+        held = self.phase in (Phase.RUNNING, Phase.CANCELLING) or (
+            self.in_stage and any(branch.at_work for branch in self.stage())
+        )
+        self._trigger(happened.CancelRequested, stamp, reason=reason, force=force)
         if not held:
             self._trigger(happened.Cancelled, stamp)
 

@@ -46,7 +46,9 @@ class OrderOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 @EVENTS.add
 class Submitted(Event, frozen=True, kw_only=True):
-    """A user asked for a run; the plan (`steps`, `definition_hash`, `limits`) is pinned to it here."""
+    """A user asked for a run, or a schedule for the time `scheduled_at`; the plan (`steps`, `definition_hash`,
+    `limits`) is pinned to it here. One that is `held` waits for its schedule to release it.
+    """
 
     TOPIC: ClassVar[str] = "execution.submitted"
 
@@ -67,6 +69,15 @@ class Submitted(Event, frozen=True, kw_only=True):
     schedule_id: str | None = None
     parent_task_id: str | None = None
     limits: dict[str, int] = {}
+    scheduled_at: datetime | None = None
+    held: bool = False
+
+
+@EVENTS.add
+class Released(Event, frozen=True, kw_only=True):
+    """The schedule of a held run has let it go; it waits for a worker."""
+
+    TOPIC: ClassVar[str] = "execution.released"
 
 
 @EVENTS.add
@@ -251,11 +262,12 @@ class Preempted(Event, frozen=True, kw_only=True):
 
 @EVENTS.add
 class CancelRequested(Event, frozen=True, kw_only=True):
-    """Somebody asked for the run to stop; from here on it can only be cancelled."""
+    """Somebody asked for the run to stop; from here on it can only be cancelled. By `force` it is given no time to."""
 
     TOPIC: ClassVar[str] = "execution.cancel_requested"
 
     reason: str | None = None
+    force: bool = False
 
 
 @EVENTS.add

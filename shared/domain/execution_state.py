@@ -34,6 +34,7 @@ class ExecutionState:
     stage is settled in part, as far as its branches were read.
     `losses` counts workers lost without a boundary in between: it tells a run that kills its worker from bad luck.
     `has_late_orders` tells that one has changed since the run ended, which its result cannot know.
+    `forced` tells that whoever asked for its end gives it no time to obey.
     `yields_to` is the task that the running attempt is asked to make way for; `preempted_by` the last one it did.
     """
 
@@ -42,7 +43,7 @@ class ExecutionState:
         self.version = submitted.originator_version
         self.events = 1
         self.changed_at = submitted.at
-        self.phase = Phase.WAITING
+        self.phase = Phase.HELD if submitted.held else Phase.WAITING
         self.attempts = 0
         self.worker: str | None = None
         self.started_at: datetime | None = None
@@ -50,6 +51,7 @@ class ExecutionState:
         self.finished_at: datetime | None = None
         self.next_retry_at: datetime | None = None
         self.cancel_reason: str | None = None
+        self.forced = False
         self.yields_to: str | None = None
         self.preempted_by: str | None = None
         self.preempted_at: datetime | None = None
@@ -198,8 +200,8 @@ class ExecutionState:
                 self.preemptions += 1
                 self.preempted_by, self.preempted_at = task_id, event.at
                 self._end_attempt(event.at)
-            case happened.CancelRequested(reason=reason):
-                self.cancel_reason = reason
+            case happened.CancelRequested(reason=reason, force=force):
+                self.cancel_reason, self.forced = reason, force
                 self.next_retry_at = None
             case happened.Succeeded(result=result):
                 self.result = result
@@ -243,7 +245,7 @@ class ExecutionState:
     def _restart(self) -> None:
         due = self._due_again()
         self.failure = self.cancel_reason = self.finished_at = self.next_retry_at = self.worker = None
-        self.has_late_orders = False
+        self.has_late_orders = self.forced = False
         self.spent, self.losses, self._restarted_after = timedelta(), 0, self.opening
         self.steps = {
             key: record

@@ -11,6 +11,7 @@ from shared.domain.events import Event
 class Phase(StrEnum):
     """Where a run stands, or one of its branches. A run is at a join while steps that run side by side have it."""
 
+    HELD = "held"
     WAITING = "waiting"
     RUNNING = "running"
     RETRY_WAIT = "retry_wait"
@@ -68,6 +69,7 @@ _IN_EVERY_PHASE = {phase: phase for phase in Phase}
 """An order may be settled whatever state its run is in, and moves it nowhere (docs/rules.md, "Orders")."""
 
 TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
+    happened.Released: {Phase.HELD: Phase.WAITING},
     happened.AttemptStarted: {
         Phase.WAITING: Phase.RUNNING,
         Phase.RETRY_DUE: Phase.RUNNING,
@@ -90,6 +92,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
     happened.PreemptionRequested: {Phase.RUNNING: Phase.RUNNING},
     happened.Preempted: {Phase.RUNNING: Phase.PREEMPTED},
     happened.CancelRequested: {
+        Phase.HELD: Phase.CANCELLING,
         Phase.WAITING: Phase.CANCELLING,
         Phase.RUNNING: Phase.CANCELLING,
         Phase.RETRY_WAIT: Phase.CANCELLING,
@@ -98,6 +101,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
         Phase.JOINED: Phase.CANCELLING,
         Phase.LOST: Phase.CANCELLING,
         Phase.PREEMPTED: Phase.CANCELLING,
+        Phase.CANCELLING: Phase.CANCELLING,
     },
     happened.Cancelled: {Phase.CANCELLING: Phase.CANCELLED},
     happened.Succeeded: {Phase.RUNNING: Phase.SUCCEEDED},
@@ -111,7 +115,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Phase, Phase]] = {
 def celery_state(phase: Phase) -> CeleryState:
     """Return Celery's word for `phase` (docs/rules.md, "States")."""
     match phase:
-        case Phase.WAITING | Phase.LOST | Phase.PREEMPTED:
+        case Phase.HELD | Phase.WAITING | Phase.LOST | Phase.PREEMPTED:
             return CeleryState.PENDING
         case Phase.RUNNING | Phase.CANCELLING | Phase.AT_JOIN | Phase.JOINED:
             return CeleryState.STARTED
@@ -129,7 +133,7 @@ def celery_state(phase: Phase) -> CeleryState:
 def status(phase: Phase) -> Status:
     """Return the record's word for `phase`."""
     match phase:
-        case Phase.WAITING | Phase.LOST:
+        case Phase.HELD | Phase.WAITING | Phase.LOST:
             return Status.QUEUED
         case Phase.RUNNING | Phase.CANCELLING | Phase.AT_JOIN | Phase.JOINED:
             return Status.RUNNING

@@ -14,13 +14,30 @@ from shared.domain.errors import Unavailable, VersionConflict
 from shared.domain.events import EVENTS, Event
 from shared.domain.execution import WorkflowExecution, fold
 from shared.domain.execution_events import StageOpened
+from shared.domain.schedule import Schedule
 from shared.log.mapper import MsgspecMapper
-from shared.log.recorder import BY_INDEX, EVENTS_TABLE, FIND, NO_LIMIT, READ, SCHEMA, STREAMS, Guard, append_statement
+from shared.log.recorder import (
+    BY_INDEX,
+    EVENTS_TABLE,
+    FIND,
+    NEWEST_OF,
+    NO_LIMIT,
+    READ,
+    SCHEMA,
+    STREAMS,
+    Guard,
+    append_statement,
+)
 from shared.log.runs import Recorded, branch_streams, folded, guard_of, in_order, run_of
+from shared.log.schedules import FORMAT, SNAPSHOT, decode_snapshot, folded_schedule
 
 STAGES = (
     f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
     "WHERE originator_id = %s AND topic = %s"
+)
+STREAM_AFTER = (
+    f"SELECT notification_id, originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
+    "WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"
 )
 TOUCHED = (
     f"SELECT DISTINCT originator_id FROM {SCHEMA}.{EVENTS_TABLE} WHERE notification_id > %s AND notification_id <= %s"
@@ -126,6 +143,19 @@ class AsyncEventLog:
             events.setdefault(run_of(recorded.event), []).append(recorded.event)
         runs = (fold(None, happened) for happened in events.values())
         return [execution for execution in runs if execution is not None]
+
+    async def schedule(self, schedule_id: UUID) -> Schedule:
+        """Return the schedule as its stream says: from its newest snapshot on. Raises NotFound."""
+        rows = await self._query(SNAPSHOT, (schedule_id, FORMAT))
+        known = decode_snapshot(str(rows[0][0]).encode()) if rows else None
+        tail = self._recorded(await self._query(STREAM_AFTER, (schedule_id, known.version if known else 0)))
+        return folded_schedule(schedule_id, known, (recorded.event for recorded in tail))
+
+    async def newest_of(self, originator_ids: Sequence[UUID], topics: Sequence[str]) -> list[Event]:
+        """Return for each of some streams its newest event of these topics; nothing for one that has none."""
+        rows = await self._query(NEWEST_OF, (list(originator_ids), list(topics)))
+        stored = (StoredEvent(row[0], row[1], row[2], bytes(row[3])) for row in rows)
+        return [self._mapper.to_domain_event(each) for each in stored]
 
     async def touched(self, after: int, until: int) -> list[UUID]:
         """Return the streams that have events after the position `after`, up to `until`; in no order."""

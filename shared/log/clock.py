@@ -35,6 +35,8 @@ def database_time(database_url: str) -> datetime:
 class DatabaseClock:
     """Tells the database's time; between two answers of the database it counts on by itself.
 
+    It is behind by as long as an answer is on its way, and never ahead: nothing that it times is too early.
+
     `ask` returns the database's time, `seconds` only ever goes up, `local` is this machine's time, which counts until
     the database has answered for the first time.
     """
@@ -79,5 +81,5 @@ class DatabaseClock:
         if answered_at - asked_at > LONGEST_ANSWER.total_seconds() and self._known is not None:
             self._adjust_at = answered_at + ASK_AGAIN_AFTER.total_seconds()
             return
-        self._known = (moment, (asked_at + answered_at) / 2)
+        self._known = (moment, answered_at)
         self._adjust_at = answered_at + ADJUST_EVERY.total_seconds()

@@ -14,10 +14,12 @@ from shared.domain.branch import ENDS, branch_id
 from shared.domain.errors import VersionConflict
 from shared.domain.events import EVENTS, Event
 from shared.domain.execution import WorkflowExecution, fold
+from shared.domain.schedule import Schedule
 from shared.log.clock import NOW
 from shared.log.mapper import MsgspecMapper
 from shared.log.recorder import NO_LIMIT, SCHEMA, Guard, OneTripRecorder
 from shared.log.runs import Recorded, branch_streams, folded, guard_of
+from shared.log.schedules import decode_snapshot, folded_schedule
 
 MAPPER_TOPIC = "log.mapper"
 RECORDER_TOPIC = "log.recorder"
@@ -85,6 +87,17 @@ class EventLog(Application[UUID]):
         """Return the events of some streams in the order of the log."""
         found = self._own_recorder.select_streams(originator_ids, until=NO_LIMIT if until is None else until)
         return [Recorded(position, self.mapper.to_domain_event(stored)) for position, stored in found]  # type: ignore[arg-type]
+
+    def schedule(self, schedule_id: UUID) -> Schedule:
+        """Return the schedule as its stream says: from its newest snapshot on. Raises NotFound."""
+        snapshot = self._own_recorder.select_snapshot(schedule_id)
+        known = None if snapshot is None else decode_snapshot(snapshot)
+        return folded_schedule(schedule_id, known, self.stream(schedule_id, gt=known.version if known else None))
+
+    def newest_of(self, originator_ids: Sequence[UUID], topics: Sequence[str]) -> list[Event]:
+        """Return for each of some streams its newest event of these topics; nothing for one that has none."""
+        found = self._own_recorder.select_newest(originator_ids, topics)
+        return [self.mapper.to_domain_event(stored) for stored in found]  # type: ignore[misc]
 
     def have_all_ended(self, branches: Sequence[UUID]) -> bool:
         """Tell whether each of these branches has ended; they are looked at in order, up to the first that has not."""

@@ -10,20 +10,12 @@ from typing import Protocol
 
 import psycopg
 import structlog
-from eventsourcing.persistence import StoredEvent
-from psycopg.rows import TupleRow
 
 from shared.log.event_log import EventLog
-from shared.log.recorder import BY_INDEX, CHANNEL, EVENTS_TABLE, SCHEMA
+from shared.log.recorder import BY_INDEX
 from shared.log.runs import Recorded
+from shared.log.tail import Tail
 
-BATCH = 500
-FOLLOW = (
-    "SELECT notification_id, originator_id, originator_version, topic, CASE WHEN topic = ANY(%s) THEN state END "
-    f"FROM {SCHEMA}.{EVENTS_TABLE} WHERE notification_id > %s ORDER BY notification_id LIMIT {BATCH}"
-)
-"""The next events, without the content of those that nobody asked for. They are read all the same, so that a follower
-which wants few of them does not pass over the same ones again each time it wakes."""
 STANDBY_POLL = timedelta(milliseconds=500)
 IDLE_POLL = timedelta(milliseconds=250)
 """How long a quiet follower sleeps at most: the time it needs to notice that it should stop."""
@@ -99,34 +91,19 @@ class Follower:
         return False
 
     def _follow(self, connection: psycopg.Connection, stop: threading.Event) -> None:
-        connection.execute(f"LISTEN {CHANNEL}")
-        position = self._handler.start()
+        tail = Tail(connection, self._decode, self._handler.topics, self._handler.start())
         ready_at = 0.0
         self.active.set()
-        logger.info("follower.active", follower=self._handler.name, position=position)
+        logger.info("follower.active", follower=self._handler.name, position=tail.position)
         while not stop.is_set():
-            rows = connection.execute(
-                FOLLOW.encode(), (list(self._handler.topics), position), prepare=True, binary=True
-            )
-            events = rows.fetchall()
-            if batch := self._wanted(events):
+            if batch := tail.read():
                 ready_at = time.monotonic() + self._pace.total_seconds()
                 self._handler.process(batch)
-            position = events[-1][0] if events else position
             due_in = self._handler.tick()
-            if len(events) < BATCH:
-                wait = IDLE_POLL if due_in is None else min(IDLE_POLL, max(due_in, timedelta()))
-                for _ in connection.notifies(timeout=wait.total_seconds(), stop_after=1):
-                    # What is due does not wait for the pace: the news may be of the handler's own making.
-                    pause = ready_at - time.monotonic()
-                    stop.wait(max(0.0, pause if due_in is None else min(pause, due_in.total_seconds())))
-
-    def _wanted(self, rows: Sequence[TupleRow]) -> list[Recorded]:
-        return [
-            Recorded(number, self._decode(StoredEvent(stream, version, topic, state)))  # type: ignore[arg-type]
-            for number, stream, version, topic, state in rows
-            if state is not None
-        ]
+            if tail.caught_up and tail.wait(IDLE_POLL if due_in is None else min(IDLE_POLL, due_in)):
+                # What is due does not wait for the pace: the news may be of the handler's own making.
+                pause = ready_at - time.monotonic()
+                stop.wait(max(0.0, pause if due_in is None else min(pause, due_in.total_seconds())))
 
 
 def lock_key(follower: str) -> int:

@@ -8,6 +8,8 @@ from eventsourcing.persistence import IntegrityError, InterfaceError, Operationa
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from eventsourcing.utils import retry
 
+from shared.log.schedules import FORMAT, SNAPSHOT
+
 SCHEMA = "log"
 EVENTS_TABLE = "blotter_events"
 CHANNEL = EVENTS_TABLE
@@ -46,6 +48,13 @@ UNENDED = (
     f"SELECT true FROM {SCHEMA}.{EVENTS_TABLE} WHERE originator_id = id AND topic = ANY(%s) LIMIT 1) IS NULL LIMIT 1"
 )
 """One of some streams that has no event of an ending topic yet: looked at one by one, up to the first."""
+
+NEWEST_OF = (
+    "SELECT newest.* FROM unnest(%s::uuid[]) AS wanted (id) CROSS JOIN LATERAL ("
+    f"SELECT originator_id, originator_version, topic, state FROM {SCHEMA}.{EVENTS_TABLE} "
+    "WHERE originator_id = id AND topic = ANY(%s) ORDER BY originator_version DESC LIMIT 1) AS newest"
+)
+"""Of each of some streams the newest event of these topics."""
 
 NO_LIMIT = 1 << 62
 
@@ -138,6 +147,23 @@ class OneTripRecorder(PostgresApplicationRecorder):
             return (
                 connection.execute(UNENDED, (list(originator_ids), list(topics)), prepare=True).fetchone() is not None
             )
+
+    @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
+    def select_snapshot(self, schedule_id: UUID) -> bytes | None:
+        """Return the newest snapshot of a schedule as JSON, None when there is none."""
+        with self.datastore.get_connection() as connection:
+            row = connection.execute(SNAPSHOT, (schedule_id, FORMAT), prepare=True).fetchone()
+        return None if row is None else str(row["state"]).encode()
+
+    @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
+    def select_newest(self, originator_ids: Sequence[UUID], topics: Sequence[str]) -> list[StoredEvent]:
+        """Return of each of some streams the newest event of these topics."""
+        with self.datastore.get_connection() as connection:
+            rows = connection.execute(NEWEST_OF, (list(originator_ids), list(topics)), prepare=True, binary=True)
+            return [
+                StoredEvent(row["originator_id"], row["originator_version"], row["topic"], row["state"])
+                for row in rows.fetchall()
+            ]
 
     def _find_own(self, stored_events: Sequence[StoredEvent]) -> list[int] | None:
         positions = []

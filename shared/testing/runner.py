@@ -39,14 +39,15 @@ def run(
     broker: FakeBroker | None = None,
     http: httpx.Client | None = None,
     as_of: date | datetime | None = None,
+    scheduled_at: datetime | None = None,
     max_retries: int | None = None,
 ) -> Outcome:
     """Run `workflow` for `symbols` and return what came of it; an error of a step is in the outcome, not raised.
 
     It is the executor's engine, retries and storage of outputs; a retired definition runs like any other. Retries are
     not waited for (see `Outcome.retries`), and `timeout` is not enforced. `as_of` (a day, or an aware time) is what
-    `ctx.now()` says, and no bar after that day is seen. Raises DeclarationError for a workflow that cannot run and
-    InvalidInput for parameters that do not fit it.
+    `ctx.now()` says, and no bar after that day is seen; `scheduled_at` is for which time a schedule fires it. Raises
+    DeclarationError for a workflow that cannot run and InvalidInput for parameters that do not fit it.
     """
     workflow.check()
     store = MemoryObjectStore()
@@ -69,7 +70,12 @@ def run(
 
     def context(attempt: int) -> Context[Any]:
         return Context(
-            task_id=TASK_ID, symbols=tuple(symbols), parameters=given, attempt=attempt, collaborators=collaborators
+            task_id=TASK_ID,
+            symbols=tuple(symbols),
+            parameters=given,
+            attempt=attempt,
+            collaborators=collaborators,
+            scheduled_at=scheduled_at,
         )
 
     _to_the_end(workflow, symbols, context, journal)

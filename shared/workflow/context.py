@@ -81,7 +81,11 @@ Parameters = TypeVar("Parameters", default=Any)
 
 
 class Context(Generic[Parameters]):
-    """The first argument of every step; `Context[Parameters]` tells a type checker which model `parameters` is."""
+    """The first argument of every step; `Context[Parameters]` tells a type checker which model `parameters` is.
+
+    `scheduled_at` is the time in UTC that a schedule fired the run for, which a late or backfilled run may be long
+    after; None for one that somebody submitted.
+    """
 
     def __init__(
         self,
@@ -91,6 +95,7 @@ class Context(Generic[Parameters]):
         parameters: Parameters,
         attempt: int,
         collaborators: Collaborators,
+        scheduled_at: datetime | None = None,
         position: Position | None = None,
         side_by_side: bool = False,
     ) -> None:
@@ -98,6 +103,7 @@ class Context(Generic[Parameters]):
         self.symbols = symbols
         self.parameters = parameters
         self.attempt = attempt
+        self.scheduled_at = scheduled_at
         self._collaborators = collaborators
         self._position = position
         self._side_by_side = side_by_side
@@ -113,6 +119,7 @@ class Context(Generic[Parameters]):
             parameters=self.parameters,
             attempt=self.attempt,
             collaborators=self._collaborators,
+            scheduled_at=self.scheduled_at,
             position=position,
             side_by_side=side_by_side,
         )

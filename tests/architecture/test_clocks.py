@@ -10,7 +10,7 @@ READERS = {
     "reading.py": "tells how long something has been at work by now, and records nothing",
     "stamps.py": "is where it is read",
 }
-SERVICES = ("gateway", "executor")
+SERVICES = ("gateway", "executor", "scheduler")
 
 
 def called(module: Path) -> set[str]:

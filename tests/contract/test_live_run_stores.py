@@ -69,6 +69,7 @@ def a_branch(symbol: str | None, **changes: Any) -> LiveRun:
         "spent_seconds": 1.25,
         "asked_at": NOW,
         "yields_to": str(uuid4()),
+        "forced": True,
         "preemptions": 2,
         "opening": 3,
         "step": "look",

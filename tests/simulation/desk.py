@@ -1,6 +1,6 @@
 """The desk as a whole: what can happen to it, one thing at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -11,8 +11,10 @@ from services.executor.live_run import LiveRun
 from services.executor.policy import DispatchPolicy, PreemptionPolicy
 from services.executor.resolver import Resolver
 from shared.domain.errors import Refused
+from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
 from shared.domain.orders import OrderState
+from shared.domain.phases import Phase
 from shared.domain.priority import Priority
 from shared.workflow import Context
 from shared.workflow.registry import Registry
@@ -104,8 +106,17 @@ class Desk:
         ctx.checkpoint()
         self.troubles[UUID(ctx.task_id)].strike()
 
-    def submit(self, strategy: str, level: Priority, user: str, trouble: Trouble, timeout_seconds: float) -> UUID:
-        """Put a run into the log, as the gateway does."""
+    def submit(
+        self,
+        strategy: str,
+        level: Priority,
+        user: str,
+        trouble: Trouble,
+        timeout_seconds: float,
+        *,
+        held: bool = False,
+    ) -> UUID:
+        """Put a run into the log, as the gateway does, or a schedule that holds it."""
         described = self.registry.workflows[strategy].describe()
         fields: dict[str, Any] = {
             "strategy_id": strategy,
@@ -117,6 +128,7 @@ class Desk:
             "definition_hash": described.definition_hash,
             "max_retries": described.max_retries,
             "timeout_seconds": timeout_seconds,
+            "held": held,
         }
         task_id = UUID(int=len(self.tasks) + 1, version=4)
         execution = submitted(task_id, at=stamp((self.clock() - stamp().at).total_seconds()), **fields)
@@ -129,24 +141,25 @@ class Desk:
         """Return a run as the log has it."""
         return self.log.execution(self.tasks[number % len(self.tasks)])
 
-    def cancel(self, number: int) -> bool:
-        """Ask for the end of a run, as the gateway does; False when it has ended."""
-        execution = self.run(number)
-        try:
-            execution.request_cancel(stamp((self.clock() - stamp().at).total_seconds()), reason="enough")
-        except Refused:
-            return False
-        self.log.save_execution(execution)
-        return True
+    def cancel(self, number: int, *, force: bool = False) -> bool:
+        """Ask for the end of a run, as the gateway does, or by force as a schedule does; False when it has ended."""
+        return self._decide(self.run(number), lambda run, at: run.request_cancel(at, reason="enough", force=force))
 
     def go_on(self, number: int) -> bool:
         """Have a run go on at once, that waits for a retry or has ended; False when there is nothing to go on with."""
-        execution = self.run(number)
+        return self._decide(self.run(number), WorkflowExecution.retry_now)
+
+    def release(self) -> bool:
+        """Let the first run go that is held, as its schedule does; False when there is none."""
+        held = (run for run in map(self.log.execution, self.tasks) if run.phase is Phase.HELD)
+        return any(self._decide(run, WorkflowExecution.release) for run in list(held)[:1])
+
+    def _decide(self, run: WorkflowExecution, command: Callable[[WorkflowExecution, Stamp], None]) -> bool:
         try:
-            execution.retry_now(stamp((self.clock() - stamp().at).total_seconds()))
+            command(run, stamp((self.clock() - stamp().at).total_seconds()))
         except Refused:
             return False
-        self.log.save_execution(execution)
+        self.log.save_execution(run)
         return True
 
     def pass_time(self, duration: timedelta) -> None:
@@ -186,6 +199,8 @@ class Desk:
             worker.stopped = False
         for ghost in self.ghosts:
             ghost.advance(1000)
+        while self.release():
+            pass
         ends_at = self.clock() + seconds(REST_SECONDS)
         while not self.is_at_rest():
             assert self.clock() < ends_at, f"no rest within {REST_SECONDS} s: {self._unrest()}"

@@ -5,6 +5,7 @@ from collections import Counter
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from shared.domain.phases import Phase
 from shared.domain.priority import Priority
 from tests.simulation.desk import Desk
 from tests.simulation.invariants import Invariants
@@ -62,6 +63,17 @@ class Histories(RuleBasedStateMachine):
         if sum(not self.desk.run(number).phase.ended for number in range(len(self.desk.tasks))) < 6:
             self._submit(strategy, level, user, trouble, timeout_seconds)
 
+    @rule(strategy=STRATEGIES, level=st.sampled_from(Priority))
+    def hold(self, strategy: str, level: Priority) -> None:
+        """A schedule submits a run that is to wait for the one before it, one at a time."""
+        if not any(self.desk.run(number).phase is Phase.HELD for number in range(len(self.desk.tasks))):
+            self.desk.submit(strategy, level, "ada", Trouble(), 600.0, held=True)
+
+    @rule()
+    def release(self) -> None:
+        """The schedule lets it go."""
+        self.desk.release()
+
     @rule(quarters=st.integers(1, 4), points=USUAL)
     def usual(self, quarters: int, points: int) -> None:
         """Everything as it should be, for up to a second."""
@@ -104,11 +116,11 @@ class Histories(RuleBasedStateMachine):
         self.desk.pass_time(seconds(0.25))
         self.desk.dispatcher.turn()
 
-    @rule(number=ANY, points=POINTS)
-    def cancel(self, number: int, points: int) -> None:
+    @rule(number=ANY, points=POINTS, force=st.booleans())
+    def cancel(self, number: int, points: int, force: bool) -> None:
         """Somebody wants a run to stop, perhaps one that is at work."""
         self._begin_to_work(points)
-        self.desk.cancel(number)
+        self.desk.cancel(number, force=force)
         self.desk.dispatcher.turn()
 
     @rule(worker=ANY, points=st.integers(0, 4))

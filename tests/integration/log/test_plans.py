@@ -12,8 +12,8 @@ import pytest
 from shared.domain.branch import ENDS
 from shared.domain.events import EVENTS
 from shared.log import async_event_log as asynchronous
-from shared.log import recorder
-from shared.log.follower import FOLLOW
+from shared.log import recorder, schedules
+from shared.log.tail import FOLLOW
 
 TOPICS = list(EVENTS.topics)
 STREAM = uuid4()
@@ -35,6 +35,9 @@ NO_OPTIONS = ""
         (asynchronous.TOUCHED, (1000, 2000), recorder.BY_INDEX, BY_POSITION),
         (asynchronous.NEWEST, (1000, TOPICS), recorder.BY_INDEX, BY_POSITION),
         (asynchronous.HEAD, (), recorder.BY_INDEX, BY_POSITION),
+        (recorder.NEWEST_OF, ([STREAM] * 500, TOPICS), NO_OPTIONS, BY_STREAM),
+        (asynchronous.STREAM_AFTER, (STREAM, 1000), recorder.BY_INDEX, BY_STREAM),
+        (schedules.SNAPSHOT, (STREAM, schedules.FORMAT), recorder.BY_INDEX, "schedule_snapshots_pkey"),
     ],
 )
 def test_every_question_goes_by_an_index(

@@ -9,7 +9,7 @@ from shared.domain.orders import OrderState
 from shared.domain.views import task_view
 from shared.objects.memory import MemoryObjectStore
 from shared.workflow.codec import encode
-from tests.builders import NOW, WORKER, complete_next, outcome, running, stamp, with_order
+from tests.builders import NOW, WORKER, complete_next, outcome, running, stamp, submitted, with_order
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,14 @@ def test_a_preempted_task_says_for_whom_it_made_way(number: int, says: str) -> N
         f"preempted by task t-9 at 2026-03-02T14:30:{number:02}Z{says}; "
         "resumes from its checkpoint as soon as a worker is free"
     )
+
+
+def test_a_held_task_says_that_its_schedule_holds_it() -> None:
+    """Until it is let go: then it waits for a worker."""
+    run = submitted(held=True)
+    assert default_reason(task_view(run)) == "its schedule holds it until the run before it has ended"
+    run.release(stamp(1))
+    assert default_reason(task_view(run)) == "waiting for a free worker"
 
 
 @pytest.mark.parametrize("kept_elsewhere", [False, True])

@@ -98,7 +98,8 @@ def standing(phase: Phase) -> Branch:
     return branch
 
 
-PHASES = [phase for phase in Phase if phase not in (Phase.AT_JOIN, Phase.JOINED, Phase.CANCELLING)]
+_OF_A_RUN_ONLY = (Phase.HELD, Phase.AT_JOIN, Phase.JOINED, Phase.CANCELLING)
+PHASES = [phase for phase in Phase if phase not in _OF_A_RUN_ONLY]
 """Where a branch may stand; the other phases are those of runs alone."""
 
 

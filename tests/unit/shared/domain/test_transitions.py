@@ -101,7 +101,13 @@ def _fail(run: WorkflowExecution) -> None:
         run.fail(stamp(9), **_attempt(run), failure=failure())
 
 
+def _cancel(run: WorkflowExecution) -> None:
+    """Ask for the end; one that was asked already is asked by force."""
+    run.request_cancel(stamp(9), force=run.phase is Phase.CANCELLING)
+
+
 COMMANDS: dict[type[Event], Callable[[WorkflowExecution], None]] = {
+    happened.Released: lambda run: run.release(stamp(9)),
     happened.AttemptStarted: lambda run: run.claim(stamp(9), attempt=run.attempts + 1, worker=WORKER),
     happened.StepCompleted: lambda run: run.complete_step(stamp(9), **_attempt(run), **STEP, output=Output()),
     happened.FailureCollected: lambda run: run.collect_failure(
@@ -123,7 +129,7 @@ COMMANDS: dict[type[Event], Callable[[WorkflowExecution], None]] = {
     ),
     happened.PreemptionRequested: lambda run: run.request_preemption(stamp(9), **_attempt(run), preempted_by="t-2"),
     happened.Preempted: lambda run: _make_way(run),
-    happened.CancelRequested: lambda run: run.request_cancel(stamp(9)),
+    happened.CancelRequested: _cancel,
     happened.Cancelled: lambda run: run.end_cancelled(stamp(9), **_attempt(run)),
     happened.Succeeded: lambda run: _succeed(run),
     happened.Failed: _fail,
@@ -140,7 +146,6 @@ LATE = (happened.OrderPlaced, happened.OrderUpdated, happened.OrderRejected, hap
 """What may still become of the orders of a run that has ended."""
 
 ANSWERED_WITH_NOTHING = {
-    (happened.CancelRequested, Phase.CANCELLING),
     (happened.CancelRequested, Phase.CANCELLED),
     (happened.Restarted, Phase.RETRY_DUE),
 }
@@ -196,6 +201,17 @@ def test_a_command_moves_along_the_table_or_is_refused(event: type[Event], phase
     assert run.phase is phase
 
 
+def test_being_asked_to_end_again_is_news_by_force_only() -> None:
+    """The first request holds; force is added to it once."""
+    run = standing(Phase.CANCELLING)
+    run.request_cancel(stamp(9))
+    assert run.collect_events() == []
+    for _ in range(2):
+        run.request_cancel(stamp(10), force=True)
+    assert [event.TOPIC for event in run.collect_events()] == [happened.CancelRequested.TOPIC]
+    assert (run.phase, run.forced) == (Phase.CANCELLING, True)
+
+
 def test_an_ended_run_stays_as_it_is() -> None:
     """Only a restart leads out of an end; its orders alone change after it, and some row reaches each end."""
     moves = [(event, before, after) for event, row in TRANSITIONS.items() for before, after in row.items()]
@@ -204,7 +220,7 @@ def test_an_ended_run_stays_as_it_is() -> None:
     assert out_of_an_end == {(event, end) for event in LATE for end in ended} | {(happened.Restarted, Phase.WAITING)}
     assert set(TRANSITIONS[happened.Restarted]) == ended - {Phase.SUCCEEDED}
     reached = {after for _, before, after in moves if before is not after}
-    assert reached | {Phase.WAITING} == set(Phase)
+    assert reached | {Phase.HELD} == set(Phase)
 
 
 @pytest.mark.parametrize("phase", [phase for phase in Phase if not phase.at_work])

@@ -195,3 +195,13 @@ def test_the_trace_id_is_the_middle_of_a_traceparent() -> None:
 def test_a_plan_without_steps_is_complete() -> None:
     """Nothing to do is done."""
     assert task_view(running(steps=())).progress.fraction == 1.0
+
+
+def test_a_run_of_a_schedule_shows_for_which_time_and_whether_it_is_held() -> None:
+    """Held until it is let go; the time stays."""
+    run = submitted(schedule_id="s-1", scheduled_at=stamp(-9).at, held=True)
+    view = task_view(run)
+    assert (view.schedule_id, view.scheduled_at, view.held) == ("s-1", stamp(-9).at, True)
+    run.release(stamp(1))
+    assert (task_view(run).scheduled_at, task_view(run).held) == (stamp(-9).at, False)
+    assert (task_view(submitted()).scheduled_at, task_view(submitted()).held) == (None, False)

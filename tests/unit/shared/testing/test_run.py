@@ -126,6 +126,19 @@ def failing(errors: list[Exception], **options: Any) -> Workflow:
     return workflow
 
 
+def test_a_step_knows_for_which_time_its_run_was_fired() -> None:
+    """A schedule's time in a scheduled run, nothing in any other."""
+    workflow = Workflow("scheduled", title="Scheduled")
+
+    @workflow.step
+    def when(ctx: Context) -> str | None:
+        return ctx.scheduled_at.isoformat() if ctx.scheduled_at else None
+
+    nominal = datetime(2026, 11, 25, 14, 35, tzinfo=UTC)
+    assert run(workflow, ["MSFT"], scheduled_at=nominal).outputs["when"] == nominal.isoformat()
+    assert run(workflow, ["MSFT"]).outputs["when"] is None
+
+
 def test_retries_wait_1_2_4_8_seconds_exactly() -> None:
     """SPEC R5.1; and nobody waits for them in a test."""
     outcome = run(failing([TemporaryError("busy") for _ in range(4)]), ["MSFT"], max_retries=4)
