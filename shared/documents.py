@@ -50,6 +50,8 @@ def result_document(result: Output, late_orders: Sequence[dict[str, Any]] | None
 def default_reason(view: TaskView) -> str | None:
     """Return why a task does not run, as far as its own record tells."""
     match view.status:
+        case Status.QUEUED if view.held:
+            return "its schedule holds it until the run before it has ended"
         case Status.QUEUED if view.attempts and view.worker is not None:
             return f"lost its worker {view.worker}; goes on where it was on the next free one"
         case Status.QUEUED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,10 +11,15 @@ from uuid import UUID
 import httpx
 import msgspec
 
+from services.status.schedule_rows import history_row
 from shared.documents import order_document, step_document, task_document
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase, status
+from shared.domain.schedule import Schedule
+from shared.domain.schedule_state import ScheduleState
 from shared.domain.views import OrderView, StepView, TaskView, ledger_views, step_views, task_view
+from shared.log.runs import Recorded
+from shared.log.schedules import decode_snapshot, encode_snapshot
 from shared.objects import MemoryObjectStore
 from tests.builders import NOW
 
@@ -23,6 +28,7 @@ ENDED = [status(phase) for phase in Phase if phase.ended]
 _ORDER_FILTER = ("task_id", "symbol", "state")
 _TASK = re.compile(r"/tasks/([0-9a-f-]{36})")
 _STEPS = re.compile(r"/tasks/([0-9a-f-]{36})/steps")
+_HISTORY = re.compile(r"/schedules/([0-9a-f-]{36})/history")
 
 
 class _Row(NamedTuple):
@@ -31,8 +37,13 @@ class _Row(NamedTuple):
     orders: tuple[OrderView, ...]
 
 
+class _Shown(NamedTuple):
+    state: ScheduleState
+    history: dict[int, dict[str, Any]]
+
+
 class FakeStatus:
-    """Knows the runs it was shown, as they were then; `away` makes it refuse connections.
+    """Knows the runs and schedules it was shown, as they were then; `away` makes it refuse connections.
 
     `position` counts the events that it was shown, unless a test sets it. A page of live tasks has `most_live` at most;
     `on_live` is called after it has looked which they are.
@@ -40,6 +51,7 @@ class FakeStatus:
 
     def __init__(self) -> None:
         self._rows: dict[UUID, _Row] = {}
+        self._schedules: dict[UUID, _Shown] = {}
         self.away = False
         self.down: set[str] = set()
         self.position = 0
@@ -55,6 +67,13 @@ class FakeStatus:
             self._rows[execution.id] = _Row(
                 task_view(execution), tuple(step_views(execution)), tuple(ledger_views(execution))
             )
+
+    def show_schedule(self, schedule: Schedule, recorded: Iterable[Recorded] = ()) -> None:
+        """Project a schedule as it is now, and what the log has recorded of it, beside what was shown before."""
+        known = self._schedules.get(schedule.id)
+        self.position += schedule.version - (known.state.version if known else 0)
+        history = (known.history if known else {}) | {each.position: history_row(each) for each in recorded}
+        self._schedules[schedule.id] = _Shown(decode_snapshot(encode_snapshot(schedule.state)), history)
 
     @property
     def transport(self) -> httpx.AsyncBaseTransport:
@@ -74,6 +93,10 @@ class FakeStatus:
             return self._live(query)
         if path == "/orders":
             return self._orders(query)
+        if path == "/schedules":
+            return self._list_schedules(query)
+        if found := _HISTORY.fullmatch(path):
+            return self._history(UUID(found[1]), query)
         if found := _STEPS.fullmatch(path):
             return self._steps(UUID(found[1]), query)
         if (found := _TASK.fullmatch(path)) and (row := self._rows.get(UUID(found[1]))):
@@ -112,6 +135,32 @@ class FakeStatus:
     def _steps(self, task_id: UUID, query: httpx.QueryParams) -> httpx.Response:
         row = self._rows.get(task_id)
         return _page(row.steps, query, step_document) if row else _problem(404, "task_not_found")
+
+    def _list_schedules(self, query: httpx.QueryParams) -> httpx.Response:
+        states = [shown.state for shown in self._schedules.values() if _shows(shown.state, query)]
+        states.sort(key=lambda state: (state.created_at, state.id), reverse=True)
+        return _page(states, query, lambda state: state)
+
+    def _history(self, schedule_id: UUID, query: httpx.QueryParams) -> httpx.Response:
+        shown = self._schedules.get(schedule_id)
+        if shown is None:
+            return _problem(404, "schedule_not_found")
+        rows = [row for _, row in sorted(shown.history.items(), reverse=True)]
+        return _page(rows, query, self._history_document)
+
+    def _history_document(self, row: dict[str, Any]) -> dict[str, Any]:
+        run = self._rows.get(row["task_id"])
+        of_run = {"task_state": run.view.state if run else None, "task_status": run.view.status if run else None}
+        return {name: value for name, value in row.items() if name != "schedule_id"} | of_run
+
+
+def _shows(state: ScheduleState, query: httpx.QueryParams) -> bool:
+    found = {
+        "strategy_id": state.definition.strategy_id,
+        "user_id": state.user_id,
+        "enabled": str(state.enabled).lower(),
+    }
+    return state.deleted_at is None and all(found[name] == query[name] for name in found if name in query)
 
 
 def _matches(view: TaskView, query: httpx.QueryParams) -> bool:

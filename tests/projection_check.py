@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +10,14 @@ import sqlalchemy as sa
 
 from services.status.database import create_engine
 from services.status.projector import TOPICS
+from services.status.rebuild import tables
 from services.status.rows import order_of, step_of, task_of
-from services.status.tables import execution_steps, orders, workflow_executions
+from services.status.schedule_rows import history_row, schedule_row
+from services.status.tables import execution_steps, orders, schedule_history, schedules, workflow_executions
 from shared.domain.execution import WorkflowExecution, fold
+from shared.domain.schedule import Schedule
+from shared.domain.schedule import fold as fold_schedule
+from shared.domain.schedule_events import ScheduleEvent
 from shared.domain.views import ledger_views, step_views, task_view
 from shared.log.event_log import EventLog
 from shared.log.runs import Recorded, run_of
@@ -28,28 +33,66 @@ def differences(database_url: str) -> list[str]:
     """
     log = EventLog(database_url)
     try:
-        runs = _folded(log)
+        expected = _Folded(log)
     finally:
         log.close()
-    tasks, steps, ledger = _stored(database_url)
-    expected_tasks = {task_id: (task_view(run), position) for task_id, (run, position) in runs.items()}
-    expected_steps = {(task_id, view.index): view for task_id, (run, _) in runs.items() for view in step_views(run)}
-    expected_ledger = {view.client_order_id: view for run, _ in runs.values() for view in ledger_views(run)}
+    found = _stored(database_url)
+    runs = expected.runs
     return [
-        *_compare(workflow_executions.fullname, expected_tasks, tasks),
-        *_compare(execution_steps.fullname, expected_steps, steps),
-        *_compare(orders.fullname, expected_ledger, ledger),
+        *_compare(
+            workflow_executions,
+            {task_id: (task_view(run), position) for task_id, (run, position) in runs.items()},
+            {row["task_id"]: (task_of(row), row["position"]) for row in found[workflow_executions]},
+        ),
+        *_compare(
+            execution_steps,
+            {(task_id, view.index): view for task_id, (run, _) in runs.items() for view in step_views(run)},
+            {(row["task_id"], row["index"]): step_of(row) for row in found[execution_steps]},
+        ),
+        *_compare(
+            orders,
+            {view.client_order_id: view for run, _ in runs.values() for view in ledger_views(run)},
+            {row["client_order_id"]: order_of(row) for row in found[orders]},
+        ),
+        *_compare(
+            schedules,
+            {each.id: schedule_row(each.state, position) for each, position in expected.schedules.values()},
+            {row["schedule_id"]: dict(row) for row in found[schedules]},
+        ),
+        *_compare(
+            schedule_history,
+            {row["position"]: row for row in expected.history},
+            {row["position"]: dict(row) for row in found[schedule_history]},
+        ),
     ]
 
 
-def _folded(log: EventLog) -> dict[UUID, tuple[WorkflowExecution, int]]:
-    runs: dict[UUID, tuple[WorkflowExecution, int]] = {}
-    for recorded in _everything(log):
+class _Folded:
+    """The fold over the log: runs and schedules by id, each with the position of its last event, and histories."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.runs: dict[UUID, tuple[WorkflowExecution, int]] = {}
+        self.schedules: dict[UUID, tuple[Schedule, int]] = {}
+        self.history: list[dict[str, Any]] = []
+        for recorded in _everything(log):
+            if isinstance(recorded.event, ScheduleEvent):
+                self._take_in_schedule(recorded)
+            else:
+                self._take_in_run(recorded)
+
+    def _take_in_run(self, recorded: Recorded) -> None:
         task_id = run_of(recorded.event)
-        execution = fold(runs[task_id][0] if task_id in runs else None, [recorded.event])
+        execution = fold(self.runs[task_id][0] if task_id in self.runs else None, [recorded.event])
         assert execution is not None
-        runs[task_id] = (execution, recorded.position)
-    return runs
+        self.runs[task_id] = (execution, recorded.position)
+
+    def _take_in_schedule(self, recorded: Recorded) -> None:
+        schedule_id = recorded.event.originator_id
+        known = self.schedules[schedule_id][0] if schedule_id in self.schedules else None
+        schedule = fold_schedule(known, [recorded.event])
+        assert schedule is not None
+        self.schedules[schedule_id] = (schedule, recorded.position)
+        self.history.append(history_row(recorded))
 
 
 def _everything(log: EventLog) -> Iterator[Recorded]:
@@ -59,23 +102,17 @@ def _everything(log: EventLog) -> Iterator[Recorded]:
         position = page[-1].position
 
 
-def _stored(database_url: str) -> tuple[dict[Any, Any], dict[Any, Any], dict[Any, Any]]:
+def _stored(database_url: str) -> dict[sa.Table, Sequence[sa.RowMapping]]:
     engine = create_engine(Settings(database_url=database_url).sqlalchemy_url)
     try:
         with engine.connect() as connection:
-            tasks = connection.execute(sa.select(workflow_executions)).mappings().all()
-            steps = connection.execute(sa.select(execution_steps)).mappings().all()
-            ledger = connection.execute(sa.select(orders)).mappings().all()
+            return {table: connection.execute(sa.select(table)).mappings().all() for table in tables()}
     finally:
         engine.dispose()
-    return (
-        {row["task_id"]: (task_of(row), row["position"]) for row in tasks},
-        {(row["task_id"], row["index"]): step_of(row) for row in steps},
-        {row["client_order_id"]: order_of(row) for row in ledger},
-    )
 
 
-def _compare(table: str, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> Iterator[str]:
+def _compare(of: sa.Table, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> Iterator[str]:
+    table = of.fullname
     for key in expected.keys() - found.keys():
         yield f"{table} has no row {key}"
     for key in found.keys() - expected.keys():

@@ -17,6 +17,14 @@
                                  200 {"items", "next_cursor"}, from the log itself, oldest first; 404
     GET /orders?task_id=&symbol=&state=&limit=&cursor=
                                  200 {"items", "next_cursor"}, newest first
+    GET /schedules?strategy_id=&user_id=&enabled=&limit=&cursor=
+                                 200 {"items": [`ScheduleState` of each], "next_cursor"}, newest first, without the
+                                 deleted ones
+    GET /schedules/{schedule_id}/history?limit=&cursor=
+                                 200 {"items", "next_cursor"}, newest first: {"position", "at", "type", "kind",
+                                 "nominal_at", "last_at", "request_id", "task_id", "reason", "running_task_id", "count",
+                                 "actor"} of each event, what does not apply is null, and {"task_state", "task_status"}
+                                 of its run as it is now; 404 schedule_not_found
     GET /health/live             200 {"status": "live"}
     GET /health/ready            200 {"status": "ready"|"degraded", "parts": {name: {"up", "detail", ...}}}
                                  parts: database, redis, projector (lag_events, lag_seconds, position),
@@ -34,7 +42,7 @@ from fastapi import FastAPI
 
 from services.status import problems
 from services.status.resources import open_resources
-from services.status.routes import health, orders, tasks
+from services.status.routes import health, orders, schedules, tasks
 from services.status.settings import StatusSettings
 
 
@@ -51,5 +59,6 @@ def create_app(settings: StatusSettings) -> FastAPI:
     problems.install(app)
     app.include_router(tasks.router)
     app.include_router(orders.router)
+    app.include_router(schedules.router)
     app.include_router(health.router)
     return app

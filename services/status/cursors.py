@@ -9,7 +9,7 @@ from uuid import UUID
 
 from shared.domain.errors import FieldError, InvalidInput
 
-_LARGEST = 2**63 - 1
+LARGEST_NUMBER = 2**63 - 1
 _ORDER_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -18,6 +18,13 @@ class TaskCursor(NamedTuple):
 
     submitted_at: datetime
     task_id: UUID
+
+
+class ScheduleCursor(NamedTuple):
+    """The last schedule of a page, by what schedules are sorted on."""
+
+    created_at: datetime
+    schedule_id: UUID
 
 
 class OrderCursor(NamedTuple):
@@ -46,24 +53,42 @@ def decode_order_cursor(text: str) -> OrderCursor:
 
 def encode_task_cursor(cursor: TaskCursor) -> str:
     """Return the cursor as text that is safe in a URL."""
-    return base64.urlsafe_b64encode(f"{cursor.submitted_at.isoformat()},{cursor.task_id}".encode()).decode()
+    return _encode(*cursor)
 
 
 def decode_task_cursor(text: str) -> TaskCursor:
     """Return what `encode_task_cursor` took; raises InvalidInput for anything else."""
+    return TaskCursor(*_decode(text))
+
+
+def encode_schedule_cursor(cursor: ScheduleCursor) -> str:
+    """Return the cursor as text that is safe in a URL."""
+    return _encode(*cursor)
+
+
+def decode_schedule_cursor(text: str) -> ScheduleCursor:
+    """Return what `encode_schedule_cursor` took; raises InvalidInput for anything else."""
+    return ScheduleCursor(*_decode(text))
+
+
+def _encode(moment: datetime, found: UUID) -> str:
+    return base64.urlsafe_b64encode(f"{moment.isoformat()},{found}".encode()).decode()
+
+
+def _decode(text: str) -> tuple[datetime, UUID]:
     try:
-        submitted_at, task_id = base64.b64decode(text, altchars=b"-_", validate=True).decode("ascii").split(",")
-        cursor = TaskCursor(datetime.fromisoformat(submitted_at), UUID(task_id))
+        moment, found = base64.b64decode(text, altchars=b"-_", validate=True).decode("ascii").split(",")
+        decoded = datetime.fromisoformat(moment), UUID(found)
     except (ValueError, binascii.Error):
         raise _bad_cursor() from None
-    if cursor.submitted_at.tzinfo is None:
+    if decoded[0].tzinfo is None:
         raise _bad_cursor()
-    return cursor
+    return decoded
 
 
 def decode_number_cursor(text: str) -> int:
     """Return a cursor that counts (a step's index, an event's version); raises InvalidInput unless it does."""
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_LARGEST))) or int(text) > _LARGEST:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_NUMBER))) or int(text) > LARGEST_NUMBER:
         raise _bad_cursor()
     return int(text)
 

@@ -6,8 +6,15 @@ Without Redis the answer says less; it never fails for it.
 from datetime import datetime
 from uuid import UUID
 
-from services.status import queries
-from services.status.reasons import busy_reason, limit_reason, no_worker_reason, queued_reason, retry_reason
+from services.status import queries, schedule_queries
+from services.status.reasons import (
+    busy_reason,
+    held_reason,
+    limit_reason,
+    no_worker_reason,
+    queued_reason,
+    retry_reason,
+)
 from services.status.resources import Resources
 from services.status.workers import Workers
 from shared.documents import default_reason, preempted_reason
@@ -20,6 +27,8 @@ from shared.routing import level_queue
 async def reason(resources: Resources, view: TaskView) -> str | None:
     """Return the sentence, None for a task that runs or has ended."""
     match view.status:
+        case Status.QUEUED if view.held:
+            return await _held(resources, view) or default_reason(view)
         case Status.QUEUED:
             return await _queued(resources, view)
         case Status.RETRYING:
@@ -29,6 +38,15 @@ async def reason(resources: Resources, view: TaskView) -> str | None:
             return await _with_workers(resources, view, await _preempted(resources, view))
         case _:
             return None
+
+
+async def _held(resources: Resources, view: TaskView) -> str | None:
+    try:
+        schedule_id = UUID(view.schedule_id or "")
+    except ValueError:
+        return None
+    state = await resources.tables.ask(schedule_queries.schedule, schedule_id)
+    return held_reason(state, UUID(view.task_id)) if state else None
 
 
 async def _queued(resources: Resources, view: TaskView) -> str | None:

@@ -1,4 +1,4 @@
-"""What a list of tasks may be narrowed by."""
+"""What a list may be narrowed by."""
 
 from typing import Annotated
 from uuid import UUID
@@ -62,6 +62,14 @@ class OrderFilter(Page):
     task_id: UUID | None = None
     symbol: _Text | None = None
     state: OrderState | None = None
+
+
+class ScheduleFilter(Page):
+    """The query of `GET /schedules`; what is left out does not narrow."""
+
+    strategy_id: _Text | None = None
+    user_id: _Text | None = None
+    enabled: bool | None = None
 
 
 def statuses_of(state: CeleryState) -> list[Status]:

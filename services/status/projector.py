@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from services.status.database import create_engine
 from services.status.folds import CAPACITY, FoldedRun, Folds
 from services.status.rows import order_row, step_row, task_row
+from services.status.schedule_projection import TOPICS as SCHEDULE_TOPICS
+from services.status.schedule_projection import project as project_schedules
 from services.status.settings import StatusSettings
-from services.status.tables import columns, execution_steps, orders, positions, workflow_executions
+from services.status.tables import execution_steps, orders, positions, upsert, workflow_executions
 from shared.domain.branch import Branch
 from shared.domain.events import EVENTS
 from shared.domain.execution import WorkflowExecution
+from shared.domain.schedule_events import ScheduleEvent
 from shared.domain.views import task_view
 from shared.log.event_log import EventLog
 from shared.log.follower import Follower
@@ -29,10 +31,12 @@ from shared.telemetry import configure_tracing
 
 PROJECTOR = "status.projector"
 PACE = timedelta(milliseconds=20)
-TOPICS = tuple(
+RUN_TOPICS = tuple(
     topic for topic in EVENTS.topics if topic.startswith((f"{WorkflowExecution.TOPIC}.", f"{Branch.TOPIC}."))
 )
 """Every event of a run and of its branches."""
+TOPICS = (*RUN_TOPICS, *SCHEDULE_TOPICS)
+"""All that is projected."""
 
 
 class Projector:
@@ -58,17 +62,20 @@ class Projector:
         new = unseen(batch, self._position)
         if not new:
             return
-        touched = self._folds.take_in(new)
+        of_runs = [recorded for recorded in new if not isinstance(recorded.event, ScheduleEvent)]
+        touched = self._folds.take_in(of_runs) if of_runs else {}
         changed = {task_id: run.changed_steps() for task_id, run in touched.items()}
         ledger = {task_id: run.changed_orders() for task_id, run in touched.items()}
         with self._engine.begin() as connection:
             advance(connection, positions, self.name, after=self._position, position=new[-1].position)
-            connection.execute(_UPSERT_TASKS, [_task_row(run) for run in touched.values()])
+            if touched:
+                connection.execute(_UPSERT_TASKS, [_task_row(run) for run in touched.values()])
             steps = [step_row(task_id, view) for task_id, views in changed.items() for view in views]
             if steps:
                 connection.execute(_UPSERT_STEPS, steps)
             if rows := [order_row(view) for views in ledger.values() for view in views]:
                 connection.execute(_UPSERT_ORDERS, rows)
+            project_schedules(connection, [each for each in new if isinstance(each.event, ScheduleEvent)])
         self._position = new[-1].position
         for task_id, views in changed.items():
             touched[task_id].written.update((view.index, view) for view in views)
@@ -85,16 +92,9 @@ def _task_row(run: FoldedRun) -> dict[str, object]:
     return task_row(task_view(run.execution), run.position)
 
 
-def _upsert(table: sa.Table) -> sa.Executable:
-    keys = [column.name for column in table.primary_key]
-    row = insert(table)
-    changes = {name: row.excluded[name] for name in columns(table) if name not in keys}
-    return row.on_conflict_do_update(index_elements=keys, set_=changes)
-
-
-_UPSERT_TASKS = _upsert(workflow_executions)
-_UPSERT_STEPS = _upsert(execution_steps)
-_UPSERT_ORDERS = _upsert(orders)
+_UPSERT_TASKS = upsert(workflow_executions)
+_UPSERT_STEPS = upsert(execution_steps)
+_UPSERT_ORDERS = upsert(orders)
 
 
 def main() -> None:

@@ -136,7 +136,10 @@ def priorities(connection: sa.Connection, task_ids: Sequence[UUID]) -> list[Prio
 
 
 def ahead(connection: sa.Connection, view: TaskView) -> list[Ahead]:
-    """Return how many queued tasks are before a queued one: all of higher levels, and the earlier ones of its own."""
+    """Return how many queued tasks are before a queued one: all of higher levels, and the earlier ones of its own.
+
+    Those that their schedules hold wait for no worker, and are before nobody.
+    """
     levels = [level for level in Priority if level.rank <= view.priority.rank]
     counts: Sequence[Any] = connection.execute(sa.select(*(_count_queued(level, view) for level in levels))).one()
     return [Ahead(level, count) for level, count in zip(levels, counts, strict=True)]
@@ -146,7 +149,7 @@ def _count_queued(level: Priority, view: TaskView) -> sa.ScalarSelect[int]:
     c = workflow_executions.c
     # Written out, not bound: the partial index is only considered for a literal.
     queued = c.status == sa.literal_column(f"'{Status.QUEUED}'")
-    found = sa.select(sa.literal(1)).where(queued, c.priority == str(level))
+    found = sa.select(sa.literal(1)).where(queued, ~c.held, c.priority == str(level))
     if level is view.priority:
         own = sa.tuple_(sa.literal(view.submitted_at), sa.literal(UUID(view.task_id)))
         found = found.where(sa.tuple_(c.submitted_at, c.task_id) < own)

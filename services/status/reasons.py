@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from services.status.queries import COUNT_LIMIT, Ahead
 from shared.domain.catalogue import StepDescription
 from shared.domain.priority import Priority
+from shared.domain.schedule_state import ScheduleState
 from shared.domain.views import StepView
 
 
@@ -49,6 +51,21 @@ def no_worker_reason(priority: Priority, queue: str, *, since: datetime | None) 
         f"no worker takes {priority}-priority tasks now{waiting}: start one (`blotter up` does), or name the queue "
         f"{queue} in BLOTTER_WORKER_QUEUES of one that runs"
     )
+
+
+def held_reason(state: ScheduleState, task_id: UUID) -> str | None:
+    """Return which runs of its schedule a held task waits for; None when none is known to be before it.
+
+    All that run are before it, whenever they began, and those that were held earlier.
+    """
+    held = [run.task_id for run in state.held]
+    before = [run.task_id for run in state.runs.values() if not run.held]
+    before += held[: held.index(task_id)] if task_id in held else []
+    if not before:
+        return None
+    if len(before) == 1:
+        return f"its schedule holds it until the run before it, task {before[0]}, has ended"
+    return f"its schedule holds it until the {len(before):,} runs before it have ended, first task {before[0]}"
 
 
 def limit_reason(full: Mapping[str, int]) -> str | None:

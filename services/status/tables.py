@@ -1,14 +1,16 @@
-"""What queries read: one row a run, a step and symbol, and an order, and how far the projector has come.
+"""What queries read: one row a run, a step and symbol, an order, a schedule and what happened to it, and how far the
+projector has come.
 
 Nested values are `json`, not `jsonb`: they come back to the letter, and text with a NUL character, which `jsonb`
-refuses, can be stored. Labels are `jsonb` because queries look into them.
+refuses, can be stored. Labels are `jsonb` because queries look into them. A schedule's fold is text: it is only ever
+read whole.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, UUID, insert
 
 from shared.log.positions import positions_table
 
@@ -56,6 +58,8 @@ workflow_executions = sa.Table(
     sa.Column("duration_seconds", sa.Double),
     sa.Column("worker", sa.Text),
     sa.Column("schedule_id", sa.Text),
+    _time("scheduled_at"),
+    sa.Column("held", sa.Boolean, nullable=False),
     sa.Column("parent_task_id", sa.Text),
     sa.Column("trace_id", sa.Text),
     sa.Column("version", sa.BigInteger, nullable=False),
@@ -76,7 +80,7 @@ _newest_first("workflow_executions_by_status", "status")
 _newest_first("workflow_executions_by_strategy", "strategy_id")
 _newest_first("workflow_executions_by_user", "user_id")
 _newest_first("workflow_executions_by_schedule", "schedule_id", where="schedule_id IS NOT NULL")
-_newest_first("workflow_executions_queue", "priority", where="status = 'queued'")
+_newest_first("workflow_executions_queue", "priority", where="status = 'queued' AND NOT held")
 sa.Index("workflow_executions_by_symbol", workflow_executions.c.symbols, postgresql_using="gin")
 sa.Index(
     "workflow_executions_by_label",
@@ -135,7 +139,56 @@ for _name, _columns in (
 ):
     sa.Index(f"orders_{_name}", *(orders.c[each] for each in (*_columns, "requested_at", "client_order_id")))
 
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    sa.Column("schedule_id", UUID(as_uuid=True), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("strategy_id", sa.Text, nullable=False),
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    _time("created_at", nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+"""One row a schedule: its fold as JSON, what queries look for in it, and the log position of the last event in it."""
+
+for _name, _columns in (("newest", ()), ("by_strategy", ("strategy_id",)), ("by_user", ("user_id",))):
+    sa.Index(
+        f"schedules_{_name}",
+        *(schedules.c[each] for each in (*_columns, "created_at", "schedule_id")),
+        postgresql_where=sa.text("NOT deleted"),
+    )
+
+schedule_history = sa.Table(
+    "schedule_history",
+    metadata,
+    sa.Column("schedule_id", UUID(as_uuid=True), primary_key=True),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    _time("at", nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text),
+    _time("nominal_at"),
+    _time("last_at"),
+    sa.Column("request_id", UUID(as_uuid=True)),
+    sa.Column("task_id", UUID(as_uuid=True)),
+    sa.Column("reason", sa.Text),
+    sa.Column("running_task_id", UUID(as_uuid=True)),
+    sa.Column("count", sa.Integer),
+    sa.Column("actor", sa.Text, nullable=False),
+)
+"""One row an event of a schedule. Its key is also the index by which a history is read, newest first."""
+
 
 def columns(table: sa.Table) -> Sequence[str]:
     """Return the names of a table's columns, as plain strings and not as SQLAlchemy's subclass."""
     return [str(column.name) for column in table.columns]
+
+
+def upsert(table: sa.Table) -> sa.Executable:
+    """Return the statement that writes rows in place of those with the same key."""
+    keys = [column.name for column in table.primary_key]
+    row = insert(table)
+    changes = {name: row.excluded[name] for name in columns(table) if name not in keys}
+    return row.on_conflict_do_update(index_elements=keys, set_=changes)

@@ -51,7 +51,8 @@ class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
 class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     """A task as `GET /api/tasks/{task_id}` answers it, but for what depends on the time of asking.
 
-    `late_orders` takes the place of the result's orders, which are older. `version` counts the events of the run
+    `late_orders` takes the place of the result's orders, which are older. `scheduled_at` is the time that a schedule
+    fired the run for; one that is `held` waits until the schedule lets it go. `version` counts the events of the run
     and its branches: of two views of a run the greater one is the newer.
     """
 
@@ -83,6 +84,8 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     duration_seconds: float | None
     worker: str | None
     schedule_id: str | None
+    scheduled_at: datetime | None
+    held: bool
     parent_task_id: str | None
     trace_id: str | None
     version: int
@@ -163,6 +166,8 @@ def task_view(execution: WorkflowExecution) -> TaskView:
         duration_seconds=_seconds(started_at, finished_at),
         worker=execution.worker,
         schedule_id=submitted.schedule_id,
+        scheduled_at=submitted.scheduled_at,
+        held=execution.phase is Phase.HELD,
         parent_task_id=submitted.parent_task_id,
         trace_id=trace_id(submitted.trace),
         version=execution.events,

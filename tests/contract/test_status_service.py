@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -16,67 +14,17 @@ from services.gateway.answers import OrderPage, Step, StepPage, Task, TaskPage
 from services.gateway.conditions import TaskConditions
 from services.gateway.queries import OrderQuery, TaskQuery
 from services.gateway.status_client import StatusClient
-from services.status.app import create_app
-from services.status.database import create_engine
-from services.status.projector import Projector
-from services.status.settings import StatusSettings
 from shared.domain.errors import InvalidInput, Unavailable
-from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase, Status
 from shared.domain.priority import Priority
-from shared.log.event_log import EventLog
 from tests.builders import in_phase, outcome, running, stamp, submitted, with_order
-from tests.fake_status import FakeStatus
-
-BASE_URL = "http://status"
+from tests.contract.status_services import BASE_URL, KINDS, Side
 
 
-class Side:
-    """A client of one of the two, and the way to let it know of runs."""
-
-    def __init__(self, client: StatusClient, show: Callable[..., None]) -> None:
-        self.client = client
-        self.show = show
-
-    async def users(self, **wanted: Any) -> list[str]:
-        """Return whose tasks a list names."""
-        page = msgspec.json.decode(await self.client.tasks(TaskQuery(**wanted).parameters()))
-        return [item["user_id"] for item in page["items"]]
-
-
-@asynccontextmanager
-async def _fake(_: pytest.FixtureRequest) -> AsyncIterator[Side]:
-    fake = FakeStatus()
-    async with StatusClient(BASE_URL, transport=fake.transport) as client:
-        yield Side(client, fake.show)
-
-
-@asynccontextmanager
-async def _real(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
-    home: Path = request.getfixturevalue("tmp_path")
-    database_url, redis_url = (request.getfixturevalue(name) for name in ("migrated_database_url", "redis_url"))
-    settings = StatusSettings(database_url=database_url, redis_url=redis_url, home=home)
-    app, log, engine = create_app(settings), EventLog(database_url), create_engine(settings.sqlalchemy_url)
-
-    def show(*executions: WorkflowExecution) -> None:
-        for execution in executions:
-            log.save_execution(execution)
-        projector = Projector(log, engine)
-        projector.process(log.read(projector.start(), topics=projector.topics))
-
-    async with (
-        app.router.lifespan_context(app),
-        StatusClient(BASE_URL, transport=httpx.ASGITransport(app)) as client,
-    ):
-        yield Side(client, show)
-    engine.dispose()
-    log.close()
-
-
-@pytest.fixture(params=[_fake, _real], ids=["fake", "real"])
+@pytest.fixture(params=KINDS)
 async def side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
     """The fake, then the real one."""
-    async with request.param(request) as opened:
+    async with KINDS[request.param](request) as opened:
         yield opened
 
 

@@ -13,7 +13,7 @@ from services.status.explaining import reason
 from services.status.filters import LiveFilter, Page, TaskFilter
 from services.status.live_progress import STEP_PROGRESS
 from services.status.pages import json_answer, page_of
-from services.status.projector import PROJECTOR, TOPICS
+from services.status.projector import PROJECTOR, RUN_TOPICS
 from services.status.resources import Resources
 from services.status.tables import positions
 from shared.documents import event_document, step_document, task_document
@@ -92,7 +92,7 @@ async def list_events(request: Request, task_id: UUID, page: Annotated[Page, Que
     after = decode_number_cursor(page.cursor) if page.cursor is not None else 0
     recorded = await log.history(task_id, after=after, limit=page.limit + 1)
     known = recorded[0] if recorded else await log.latest(task_id)
-    if known is None or known.event.TOPIC not in TOPICS:
+    if known is None or known.event.TOPIC not in RUN_TOPICS:
         raise task_not_found(task_id)
     shown, next_cursor = page_of(recorded, page.limit, lambda each: str(each.position))
     return json_answer({"items": [event_document(each) for each in shown], "next_cursor": next_cursor})

@@ -194,7 +194,7 @@ async def test_lists_use_an_index_whatever_they_are_narrowed_by(
             """labels @> '{"run": "7"}'""",
             f"submitted_at >= '{NOW + timedelta(seconds=100)}'",
             f"(submitted_at, task_id) < ('{NOW + timedelta(seconds=100)}', '{uuid4()}')",
-            "status = 'queued' AND priority = 'high'",
+            "status = 'queued' AND NOT held AND priority = 'high'",
         ):
             statement = f"EXPLAIN SELECT * FROM status.workflow_executions WHERE {condition}"
             plan = connection.scalars(sa.text(f"{statement} ORDER BY submitted_at DESC, task_id DESC LIMIT 50")).all()

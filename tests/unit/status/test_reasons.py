@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from services.status.queries import COUNT_LIMIT, Ahead
-from services.status.reasons import busy_reason, limit_reason, queued_reason, retry_reason
+from services.status.reasons import busy_reason, held_reason, limit_reason, queued_reason, retry_reason
+from shared.domain.overlap import Hold
 from shared.domain.priority import Priority
 from shared.domain.views import step_views
 from tests.builders import PLAN, stamp, waiting_for_retry
+from tests.schedule_builders import fire, schedule
 
 
 @pytest.mark.parametrize(
@@ -69,3 +71,27 @@ def test_a_task_under_a_full_limit_says_which() -> None:
         "waiting for a place under the limit of a (at most 2 at once) and b (at most 1 at once)"
     )
     assert limit_reason({}) is None
+
+
+def test_a_held_task_names_what_is_before_it() -> None:
+    """What runs is, and what was held earlier; one that was held later, or is to be cancelled, is not."""
+    known = schedule()
+    runs = fire(known, stamp(1))
+    first = fire(known, stamp(2), verdict=Hold())
+    second = fire(known, stamp(3), verdict=Hold())
+    assert held_reason(known.state, first) == (f"its schedule holds it until the run before it, task {runs}, has ended")
+    assert held_reason(known.state, second) == (
+        f"its schedule holds it until the 2 runs before it have ended, first task {runs}"
+    )
+    third = fire(known, stamp(4), verdict=Hold(cancels=(first, second)))
+    assert held_reason(known.state, third) == (f"its schedule holds it until the run before it, task {runs}, has ended")
+
+
+def test_a_run_that_has_come_back_is_before_those_that_are_held() -> None:
+    """Although it was fired, and is listed, after them."""
+    known = schedule()
+    back = fire(known, stamp(1))
+    held = fire(known, stamp(2), verdict=Hold(), ended=(back,))
+    assert held_reason(known.state, held) is None
+    known.return_run(stamp(3), back)
+    assert f"task {back}, has ended" in str(held_reason(known.state, held))

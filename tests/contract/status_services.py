@@ -1,0 +1,111 @@
+"""The status services that the contract is about, the fake and the real one, and ways to let them know of things."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from services.gateway.queries import TaskQuery
+from services.gateway.status_client import StatusClient
+from services.status.app import create_app
+from services.status.database import create_engine
+from services.status.projector import Projector
+from services.status.settings import StatusSettings
+from shared.domain.execution import WorkflowExecution
+from shared.domain.schedule import Schedule
+from shared.log.event_log import EventLog
+from shared.log.runs import Recorded
+from tests.fake_status import FakeStatus
+
+BASE_URL = "http://status"
+
+
+class Side:
+    """A client of one of the two, and the ways to let it know of runs, and of what was decided on schedules."""
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        client: StatusClient,
+        show: Callable[..., None],
+        show_schedule: Callable[[Schedule], None],
+    ) -> None:
+        self.transport = transport
+        self.client = client
+        self.show = show
+        self.show_schedule = show_schedule
+
+    async def get(self, path: str, **query: Any) -> httpx.Response:
+        """Return what it answers."""
+        async with httpx.AsyncClient(base_url=BASE_URL, transport=self.transport) as http:
+            return await http.get(path, params=query)
+
+    async def pages(self, path: str, **query: Any) -> list[Any]:
+        """Return all items of a list, page after page."""
+        items: list[Any] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = (await self.get(path, **query, **cursor)).raise_for_status().json()
+            items += page["items"]
+            if page["next_cursor"] is None:
+                return items
+            cursor = {"cursor": page["next_cursor"]}
+
+    async def users(self, **wanted: Any) -> list[str]:
+        """Return whose tasks a list names."""
+        page = msgspec.json.decode(await self.client.tasks(TaskQuery(**wanted).parameters()))
+        return [item["user_id"] for item in page["items"]]
+
+
+@asynccontextmanager
+async def fake_side(_: pytest.FixtureRequest) -> AsyncIterator[Side]:
+    """The fake."""
+    fake = FakeStatus()
+    positions = count(1)
+
+    def show_schedule(schedule: Schedule) -> None:
+        fake.show_schedule(schedule, [Recorded(next(positions), event) for event in schedule.collect_events()])
+
+    async with StatusClient(BASE_URL, transport=fake.transport) as client:
+        yield Side(fake.transport, client, fake.show, show_schedule)
+
+
+@asynccontextmanager
+async def real_side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
+    """The real one, with its tables, and a projector that takes in at once what happens."""
+    home: Path = request.getfixturevalue("tmp_path")
+    database_url, redis_url = (request.getfixturevalue(name) for name in ("migrated_database_url", "redis_url"))
+    settings = StatusSettings(database_url=database_url, redis_url=redis_url, home=home)
+    app, log, engine = create_app(settings), EventLog(database_url), create_engine(settings.sqlalchemy_url)
+
+    def project() -> None:
+        projector = Projector(log, engine)
+        projector.process(log.read(projector.start(), topics=projector.topics))
+
+    def show(*executions: WorkflowExecution) -> None:
+        for execution in executions:
+            log.save_execution(execution)
+        project()
+
+    def show_schedule(schedule: Schedule) -> None:
+        log.append(schedule.collect_events())
+        project()
+
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        StatusClient(BASE_URL, transport=transport) as client,
+    ):
+        yield Side(transport, client, show, show_schedule)
+    engine.dispose()
+    log.close()
+
+
+KINDS = {"fake": fake_side, "real": real_side}
