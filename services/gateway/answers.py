@@ -122,6 +122,8 @@ class Task(BaseModel):
     duration_seconds: float | None
     worker: str | None
     schedule_id: str | None
+    scheduled_at: datetime | None
+    held: bool
     parent_task_id: str | None
     trace_id: str | None
     version: int

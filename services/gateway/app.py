@@ -17,7 +17,7 @@ from services.gateway.components import open_components
 from services.gateway.credentials import Credentials
 from services.gateway.openapi import DocumentedApp
 from services.gateway.queries import refuse_repeated
-from services.gateway.routes import artifacts, health, orders, strategies, tasks
+from services.gateway.routes import artifacts, health, orders, schedules, strategies, tasks
 from services.gateway.settings import GatewaySettings
 from services.gateway.tracing import Tracing
 
@@ -51,7 +51,7 @@ def create_app(settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTr
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.add_middleware(Tracing)
     needs_key = [] if credentials.open else [BEARER]
-    for router in (tasks.router, artifacts.router, orders.router, strategies.router):
+    for router in (tasks.router, artifacts.router, orders.router, schedules.router, strategies.router):
         app.include_router(router, dependencies=[Depends(refuse_repeated), *needs_key])
     app.include_router(health.router, dependencies=[Depends(refuse_repeated)])
     return app

@@ -39,8 +39,10 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Retries = Annotated[int, Field(ge=0, le=20), BeforeValidator(_whole)]
-"""An integer as JSON Schema means it: 3.0 is one, "3" and true are not."""
+WHOLE = BeforeValidator(_whole)
+"""For an integer as JSON Schema means it: 3.0 is one, "3" and true are not."""
+
+Retries = Annotated[int, Field(ge=0, le=20), WHOLE]
 
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9.\-/]{1,20}$")]
 """A traded symbol, such as `BRK.B` or `BTC/USD`."""

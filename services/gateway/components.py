@@ -11,19 +11,27 @@ import httpx
 from fastapi import Request
 
 from services.gateway.artifacts import Artifacts
+from services.gateway.backfills import Backfills
 from services.gateway.bulk_cancellations import BulkCancellations
 from services.gateway.cancellations import Cancellations
 from services.gateway.catalogue import Catalogue
 from services.gateway.decisions import Decisions
+from services.gateway.idempotency import IdempotencyKeys
 from services.gateway.past import Past
+from services.gateway.previews import Previews
 from services.gateway.readiness import Readiness
 from services.gateway.reading import Reading
 from services.gateway.recent_writes import RecentWrites
 from services.gateway.reruns import Reruns
 from services.gateway.retries import Retries
+from services.gateway.schedule_checks import ScheduleChecks
+from services.gateway.schedule_decisions import ScheduleDecisions
+from services.gateway.schedule_reading import ScheduleReading
+from services.gateway.schedules import Schedules
 from services.gateway.settings import GatewaySettings
 from services.gateway.status_client import StatusClient
 from services.gateway.submissions import Submissions
+from services.gateway.triggers import Triggers
 from shared.domain.errors import Unavailable
 from shared.log.async_event_log import AsyncEventLog
 from shared.log.clock import ADJUST_EVERY, DatabaseClock, database_time
@@ -47,6 +55,11 @@ class Components:
     reading: Reading
     artifacts: Artifacts
     past: Past
+    schedules: Schedules
+    triggers: Triggers
+    backfills: Backfills
+    previews: Previews
+    schedule_reading: ScheduleReading
     readiness: Readiness
 
 
@@ -64,11 +77,13 @@ async def open_components(
         await stack.enter_async_context(_followed(catalogue))
         writes, objects = RecentWrites(), open_store(settings)
         decisions = Decisions(log, writes, now=clock)
+        keys = IdempotencyKeys(log, settings.id_namespace)
+        checks, schedule_decisions = ScheduleChecks(catalogue), ScheduleDecisions(log, now=clock)
         submissions = Submissions(
             log,
             catalogue,
             writes,
-            id_namespace=settings.id_namespace,
+            keys=keys,
             result_ttl_seconds=settings.result_ttl_seconds,
             now=clock,
         )
@@ -82,6 +97,13 @@ async def open_components(
             reading=Reading(log, status, writes, objects),
             artifacts=Artifacts(log, objects),
             past=Past(log, objects, now=clock),
+            schedules=Schedules(log, checks, schedule_decisions, keys),
+            triggers=Triggers(
+                log, checks, schedule_decisions, keys, writes, result_ttl_seconds=settings.result_ttl_seconds
+            ),
+            backfills=Backfills(log, checks, schedule_decisions, keys),
+            previews=Previews(checks, now=clock),
+            schedule_reading=ScheduleReading(schedule_decisions, status, now=clock),
             readiness=Readiness(log, catalogue, status),
         )
 

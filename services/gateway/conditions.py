@@ -1,6 +1,6 @@
 """Which tasks are meant: the conditions of lists, and of what is done to many tasks at once."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
@@ -16,7 +16,9 @@ LABEL = r"^[a-z0-9_.-]{1,40}:[^\x00-\x1f\x7f]{0,100}$"
 def moment(value: object) -> datetime:
     """Return an ISO 8601 time; raises ValueError for one without a zone, and for anything else."""
     try:
-        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+        # Python's parser lets a NUL at the end pass, and anything at all between date and time.
+        is_text = isinstance(value, str) and value.isascii() and value.isprintable()
+        found = datetime.fromisoformat(str(value)) if is_text else None
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
@@ -24,11 +26,21 @@ def moment(value: object) -> datetime:
     return found
 
 
+def iso(time: datetime) -> str:
+    """Return a time in UTC, in a form that `moment` takes."""
+    try:
+        return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except OverflowError:  # within a day of the year 1 or 9999
+        return time.isoformat()
+
+
 Moment = Annotated[datetime, BeforeValidator(moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Reason = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{0,500}$")]
 """Why somebody cancels."""
 
-_Name = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,100}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,100}$")]
+"""A user, or what else is named in one word."""
+
 _Label = Annotated[str, StringConstraints(pattern=LABEL)]
 
 
@@ -41,9 +53,9 @@ class TaskConditions(BaseModel):
     status: Status | None = None
     strategy_id: Annotated[str, StringConstraints(pattern=STRATEGY_ID)] | None = None
     symbol: Symbol | None = None
-    user_id: _Name | None = None
+    user_id: Name | None = None
     priority: Priority | None = None
-    schedule_id: _Name | None = None
+    schedule_id: Name | None = None
     label: list[_Label] = Field(default_factory=list, max_length=20, description="key:value; may be repeated")
     since: Moment | None = Field(None, description="submitted at this time or later")
     until: Moment | None = Field(None, description="submitted before this time")

@@ -5,6 +5,7 @@
     BlotterError
     ├── Unauthenticated     keys are configured, and the request brings none that is known
     └── Forbidden
+        ├── NotYourSchedule a trader may change its own schedules only
         └── NotYourTask     a trader may cancel its own tasks only
 """
 
@@ -53,6 +54,12 @@ class Unauthenticated(BlotterError):
     """The request bears no key that is known."""
 
     code = "unauthenticated"
+
+
+class NotYourSchedule(Forbidden):
+    """The schedule belongs to someone else."""
+
+    code = "not_your_schedule"
 
 
 class NotYourTask(Forbidden):

@@ -1,10 +1,8 @@
 """Between domain objects and the gateway's own answers."""
 
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from fastapi import Response
@@ -14,23 +12,12 @@ from services.gateway.cancellations import Cancellation
 from shared.domain.catalogue import StrategyDescription
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import celery_state
-from shared.log.runs import task_not_found
-
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_LONGEST_ECHO = 60
 
 
 def json_response(document: Any, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response; bytes are JSON already."""
     body = document if isinstance(document, bytes) else msgspec.json.encode(document)
     return Response(body, status_code=status, headers=headers, media_type="application/json")
-
-
-def task_id_of(text: str) -> UUID:
-    """Return the task id in a path; raises NotFound for what no task's id can be."""
-    if not _UUID.fullmatch(text):
-        raise task_not_found(repr(text[:_LONGEST_ECHO]))
-    return UUID(text)
 
 
 def acceptance_document(execution: WorkflowExecution) -> dict[str, Any]:

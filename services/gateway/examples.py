@@ -64,6 +64,8 @@ TASK: dict[str, Any] = {
     "duration_seconds": None,
     "worker": "executor@host",
     "schedule_id": None,
+    "scheduled_at": None,
+    "held": False,
     "parent_task_id": None,
     "trace_id": TRACE_ID,
     "version": 4,

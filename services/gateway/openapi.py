@@ -66,7 +66,7 @@ _HEADERS = {
         "Retry-After": {"description": "seconds", "schema": {"type": "string", "pattern": "^[0-9]+$"}}
     },
 }
-LOCATION = {"Location": {"description": "where the task is", "schema": {"type": "string", "format": "uri-reference"}}}
+LOCATION = {"Location": {"description": "where it is", "schema": {"type": "string", "format": "uri-reference"}}}
 
 
 def problems(*statuses: HTTPStatus) -> Responses:
@@ -74,9 +74,9 @@ def problems(*statuses: HTTPStatus) -> Responses:
     return {int(status): _problem_response(status) for status in sorted(statuses)}
 
 
-def refusal(code: str, detail: str) -> Responses:
-    """Return the 409 of a route whose record says no in words of its own."""
-    return {int(HTTPStatus.CONFLICT): _problem_response(HTTPStatus.CONFLICT, code, detail)}
+def refusal(code: str, detail: str, *, status: HTTPStatus = HTTPStatus.CONFLICT) -> Responses:
+    """Return the answer of a route that says no in words of its own: a 409 unless another `status` is given."""
+    return {int(status): _problem_response(status, code, detail)}
 
 
 def answer(description: str, example: Any, *, headers: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:

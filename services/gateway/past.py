@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.gateway.conditions import iso
 from services.gateway.problems import invalid_input
 from shared.documents import task_document
 from shared.domain.errors import FieldError, InvalidInput, NotFound
@@ -42,7 +43,7 @@ class Past:
                 then = await self._then(task_id, lambda recorded: recorded.position <= position, f"position {position}")
             case time:
                 moment = self._reached(time)
-                then = await self._then(task_id, lambda recorded: recorded.event.at <= time, _iso(time))
+                then = await self._then(task_id, lambda recorded: recorded.event.at <= time, iso(time))
         document = await asyncio.to_thread(task_document, task_view(then), now=moment, objects=self._objects)
         return msgspec.json.encode(document)
 
@@ -58,7 +59,7 @@ class Past:
     def _reached(self, time: datetime) -> datetime:
         now = self._now()
         if time > now:
-            raise _not_yet(f"lies in the future: here it is {_iso(now)}")
+            raise _not_yet(f"lies in the future: here it is {iso(now)}")
         return time
 
     async def _then(self, task_id: UUID, happened: Callable[[Recorded], bool], when: str) -> WorkflowExecution:
@@ -70,7 +71,7 @@ class Past:
             first = stream[0]
             raise NotFound(
                 "task",
-                f"There was no task {task_id} as of {when}: it was submitted at {_iso(first.event.at)}, at position "
+                f"There was no task {task_id} as of {when}: it was submitted at {iso(first.event.at)}, at position "
                 f"{first.position}. Ask for that or for a later moment.",
             )
         return execution
@@ -88,11 +89,3 @@ def _known_then(history: Sequence[Recorded], happened: Callable[[Recorded], bool
 
 def _not_yet(message: str) -> InvalidInput:
     return invalid_input([FieldError(FIELD, f"{message}; leave it out for the task as it is now")])
-
-
-def _iso(time: datetime) -> str:
-    """Return a time in UTC, in a form that can be given as `as_of`."""
-    try:
-        return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    except OverflowError:  # within a day of the year 1 or 9999
-        return time.isoformat()

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import Query, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from services.gateway.bodies import Symbol
-from services.gateway.conditions import Reason, TaskConditions, moment
+from services.gateway.bodies import STRATEGY_ID, Symbol
+from services.gateway.conditions import Name, Reason, TaskConditions, moment
 from services.gateway.problems import invalid_input
 from shared.domain.errors import FieldError
 from shared.domain.orders import OrderState
@@ -38,6 +38,15 @@ PositionOrMoment = Annotated[
 ]
 
 
+def _true_or_false(value: object) -> object:
+    if value not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return value
+
+
+_Bool = Annotated[bool, BeforeValidator(_true_or_false)]
+
+
 class _Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,6 +72,18 @@ class CancelQuery(_Query):
     reason: Reason | None = Field(None, description="kept with the task, up to 500 characters")
 
 
+class DisableQuery(_Query):
+    """Why a schedule is disabled."""
+
+    reason: Reason | None = Field(None, description="kept with the schedule, up to 500 characters")
+
+
+class UpcomingQuery(_Query):
+    """How many times to come."""
+
+    n: int = Field(10, ge=1, le=100, description="how many at most")
+
+
 class PageQuery(_Query):
     """Which part of a list that is counted: events by their position, steps by their place."""
 
@@ -70,6 +91,10 @@ class PageQuery(_Query):
     cursor: Annotated[str, StringConstraints(pattern=POSITION)] | None = Field(
         None, description="next_cursor of the page before"
     )
+
+    def parameters(self) -> list[tuple[str, str | int]]:
+        """Return what was asked, in the form in which the status service takes it."""
+        return list(self.model_dump(exclude_none=True).items())
 
 
 class TaskQuery(TaskConditions):
@@ -91,6 +116,24 @@ class OrderQuery(_Query):
     task_id: Annotated[str, StringConstraints(pattern=UUID_TEXT)] | None = Field(None, description="of this task")
     symbol: Symbol | None = None
     state: OrderState | None = None
+
+    def parameters(self) -> list[tuple[str, str | int]]:
+        """Return what was asked, in the form in which the status service takes it."""
+        return list(self.model_dump(mode="json", exclude_none=True).items())
+
+
+class ScheduleQuery(_Query):
+    """Which schedules, newest first; all conditions must hold."""
+
+    limit: int = Field(50, ge=1, le=500, description="how many at most")
+    cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,200}$")] | None = Field(
+        None, description="next_cursor of the page before"
+    )
+    strategy_id: Annotated[str, StringConstraints(pattern=STRATEGY_ID)] | None = Field(
+        None, description="of this strategy"
+    )
+    user_id: Name | None = Field(None, description="of this user")
+    enabled: _Bool | None = Field(None, description="those that fire by their own times, or those that do not")
 
     def parameters(self) -> list[tuple[str, str | int]]:
         """Return what was asked, in the form in which the status service takes it."""

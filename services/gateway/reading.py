@@ -59,7 +59,7 @@ class Reading:
         if self._writes.version(task_id) and await self._projected(task_id) is None:
             return await self._steps_from_log(task_id, page)
         try:
-            document = await self._status.steps(task_id, list(page.model_dump(exclude_none=True).items()))
+            document = await self._status.steps(task_id, page.parameters())
         except Unavailable:
             document = None
         return document or await self._steps_from_log(task_id, page)

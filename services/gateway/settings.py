@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.gateway.credentials import ApiKey, parse_api_keys
 from shared.result_backend import LONGEST_TTL
-from shared.settings import Settings
+from shared.settings import RESULT_TTL_SECONDS, Settings
 
 IDEMPOTENT_IDS = UUID("0d6a5a0e-6f7b-5a43-9d5e-1a6e6f3b7c11")
 """The namespace in which each installation's own namespace of idempotent task ids is named."""
@@ -26,7 +26,10 @@ class GatewaySettings(Settings):
     api_keys: SecretStr = Field(SecretStr(""), description="comma-separated user:role:key")
     id_secret: SecretStr | None = Field(None, description="names the namespace of idempotent task ids")
     result_ttl_seconds: float = Field(
-        86_400.0, gt=0, le=LONGEST_TTL.total_seconds(), description="how long results are kept, unless a task says"
+        RESULT_TTL_SECONDS,
+        gt=0,
+        le=LONGEST_TTL.total_seconds(),
+        description="how long results are kept, unless a task says",
     )
     max_body_bytes: int = Field(1 << 20, ge=1024, description="larger request bodies are refused")
 

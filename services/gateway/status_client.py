@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from shared.domain.errors import FieldError, InvalidInput, Unavailable
+from shared.domain.schedule_state import ScheduleState
 from shared.telemetry import current_traceparent
 
 PATIENCE = httpx.Timeout(2.0, connect=0.5)
@@ -48,6 +49,13 @@ class LivePage(msgspec.Struct, frozen=True):
     next_cursor: str | None
     position: int
     finished: int | None
+
+
+class SchedulePage(msgspec.Struct, frozen=True):
+    """Some of the schedules that are not deleted, as the tables have them."""
+
+    items: list[ScheduleState]
+    next_cursor: str | None
 
 
 class _Version(msgspec.Struct):
@@ -120,6 +128,17 @@ class StatusClient:
         if document is None:
             raise _unavailable()
         return document
+
+    async def schedules(self, parameters: Parameters) -> SchedulePage:
+        """Return a page of schedules, newest first. Raises InvalidInput for a cursor that was not given out."""
+        document = await self._get("/schedules", parameters)
+        if document is None:
+            raise _unavailable()
+        return _decode(document, SchedulePage)
+
+    async def schedule_history(self, schedule_id: UUID, parameters: Parameters) -> bytes | None:
+        """Return a page of a schedule's history as JSON, None when it is not projected. Raises InvalidInput."""
+        return await self._get(f"/schedules/{schedule_id}/history", parameters)
 
     async def parts(self) -> dict[str, dict[str, Any]]:
         """Return the parts behind the service by name, each with `up` and `detail`."""

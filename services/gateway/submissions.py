@@ -1,29 +1,25 @@
 """From a request to a durable `Submitted`: checked first, appended once, whatever is sent twice."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID
 
-import msgspec
 from pydantic import BaseModel
 
 from services.gateway.bodies import BatchRequest, TaskRequest
 from services.gateway.catalogue import Catalogue, Snapshot, Strategy
 from services.gateway.credentials import Caller
+from services.gateway.idempotency import PERHAPS_ANSWERED, IdempotencyKeys, request_hash
 from services.gateway.json_values import json_errors
 from services.gateway.problems import invalid_input
 from services.gateway.recent_writes import RecentWrites
-from shared.domain.catalogue import StrategyDescription
-from shared.domain.errors import BlotterError, InvalidInput, KeyReused, NotFound, Refused, VersionConflict
+from shared.domain.errors import BlotterError
 from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
+from shared.domain.submitting import plan
 from shared.log.async_event_log import AsyncEventLog
 from shared.telemetry import current_traceparent
-
-Number = TypeVar("Number", int, float)
 
 Begin = Callable[[WorkflowExecution, Stamp], None]
 """Decides with what a new run begins, or refuses it."""
@@ -41,7 +37,8 @@ class Accepted:
 class _Submission:
     """A request on its way; `prefixes` name its tasks in errors (`tasks.3.`), `request_hash` goes with a key only.
 
-    A task that repeats another one has a parent, and may begin with what that one has made.
+    A task that repeats another one has a parent, is about the time that a schedule fired that one for, if one did, and
+    may begin with what it has made.
     """
 
     caller: Caller
@@ -50,14 +47,15 @@ class _Submission:
     key: str | None
     request_hash: str | None
     parent_task_id: str | None = None
+    scheduled_at: datetime | None = None
     begin: Begin | None = None
 
 
 class Submissions:
     """Appends `Submitted` for what passes every check.
 
-    Nothing is remembered here: a repeated Idempotency-Key gives the same task ids, and the log's rule of one event
-    for a version tells that they are taken. The first event holds the body's hash.
+    A repeated Idempotency-Key gives the same task ids, and the log's rule of one event for a version tells that they
+    are taken. The first event holds the body's hash.
     """
 
     def __init__(
@@ -66,14 +64,14 @@ class Submissions:
         catalogue: Catalogue,
         writes: RecentWrites,
         *,
-        id_namespace: UUID,
+        keys: IdempotencyKeys,
         result_ttl_seconds: float,
         now: Callable[[], datetime],
     ) -> None:
         self._log = log
         self._catalogue = catalogue
         self._writes = writes
-        self._id_namespace = id_namespace
+        self._keys = keys
         self._result_ttl_seconds = result_ttl_seconds
         self._now = now
 
@@ -98,29 +96,20 @@ class Submissions:
     ) -> Accepted:
         """Record one task that repeats `parent`; raises what `submit` and `begin` raise."""
         again = _submission(caller, f"rerun {parent.id}", body, [request], [""], key)
-        return await self._submit(replace(again, parent_task_id=str(parent.id), begin=begin))
+        scheduled_at = parent.submitted.scheduled_at
+        repeated = replace(again, parent_task_id=str(parent.id), scheduled_at=scheduled_at, begin=begin)
+        return await self._submit(repeated)
 
     async def _submit(self, submission: _Submission) -> Accepted:
-        task_ids = self._task_ids(submission)
+        task_ids = self._keys.ids(submission.caller, submission.key, len(submission.requests))
         try:
             executions = self._decide(submission, task_ids)
             await self._log.append([event for execution in executions for event in execution.collect_events()])
-        except (VersionConflict, NotFound, InvalidInput, Refused) as error:
-            if submission.key is None:
-                raise
-            # Not only on a conflict: what it was checked against may have changed since the first one was accepted.
+        except PERHAPS_ANSWERED as error:
             return await self._first_answer(task_ids, submission, error)
         for execution in executions:
             self._writes.note(execution.id, execution.events)
         return Accepted(executions=executions)
-
-    def _task_ids(self, submission: _Submission) -> list[UUID]:
-        """Return new ids, or those that belong to this user's key (docs/rules.md, "Idempotency")."""
-        count = len(submission.requests)
-        if submission.key is None:
-            return [uuid4() for _ in range(count)]
-        name = f"{submission.caller.user_id}\n{submission.key}"
-        return [uuid5(self._id_namespace, f"{name}\n{index}") for index in range(count)]
 
     def _decide(self, submission: _Submission, task_ids: Sequence[UUID]) -> list[WorkflowExecution]:
         catalogue = self._catalogue.require()
@@ -133,7 +122,12 @@ class Submissions:
                 user_id=user_id,
                 request_hash=submission.request_hash,
                 parent_task_id=submission.parent_task_id,
-                **self._fields(request, _strategy(request, catalogue).description),
+                scheduled_at=submission.scheduled_at,
+                **plan(
+                    request,
+                    _strategy(request, catalogue).description,
+                    result_ttl_seconds=self._result_ttl_seconds,
+                ),
             )
             for task_id, request in zip(task_ids, submission.requests, strict=True)
         ]
@@ -149,39 +143,13 @@ class Submissions:
             raise invalid_input(errors)
         return executions
 
-    def _fields(self, request: TaskRequest, strategy: StrategyDescription) -> dict[str, Any]:
-        """Return what `Submitted` records: the request, and the strategy's plan and choices as they are now."""
-        return {
-            "strategy_id": strategy.strategy_id,
-            "symbols": tuple(request.symbols),
-            "priority": request.priority,
-            "parameters": request.parameters,
-            "labels": request.labels,
-            "max_retries": _given(request.max_retries, strategy.max_retries),
-            "timeout_seconds": _given(request.timeout_seconds, strategy.timeout_seconds),
-            "result_ttl_seconds": _given(request.result_ttl_seconds, self._result_ttl_seconds),
-            "retry_delay_seconds": strategy.retry_delay_seconds,
-            "retry_jitter": strategy.retry_jitter,
-            "limits": strategy.limits,
-            "steps": strategy.steps,
-            "definition_hash": strategy.definition_hash,
-        }
-
     async def _first_answer(self, task_ids: Sequence[UUID], submission: _Submission, error: BlotterError) -> Accepted:
         """Return the tasks that the key stands for already; raises KeyReused, or `error` if there are none.
 
         Those of a batch were appended together, so that the first one speaks for all.
         """
-        try:
-            first = await self._log.execution(task_ids[0])
-        except NotFound:
-            raise error from None
-        if first.submitted.request_hash != submission.request_hash:
-            raise KeyReused(
-                "This Idempotency-Key stands for another request of yours: send that one's body, or take a new key."
-            )
-        others = [await self._log.execution(task_id) for task_id in task_ids[1:]]
-        return Accepted(executions=[first, *others], again=True)
+        await self._keys.first(task_ids[0], submission.request_hash, error)
+        return Accepted(executions=[await self._log.execution(task_id) for task_id in task_ids], again=True)
 
 
 def _submission(
@@ -200,19 +168,10 @@ def _submission(
     ]
     if unusable:
         raise invalid_input(unusable)
-    request_hash = None if key is None else _hash(kind, body)
-    return _Submission(caller=caller, requests=requests, prefixes=prefixes, key=key, request_hash=request_hash)
+    return _Submission(
+        caller=caller, requests=requests, prefixes=prefixes, key=key, request_hash=request_hash(kind, body, key)
+    )
 
 
 def _strategy(request: TaskRequest, catalogue: Snapshot) -> Strategy:
     return catalogue.strategy(request.strategy_id)
-
-
-def _hash(kind: str, body: BaseModel) -> str:
-    """Return the SHA-256 of what was sent: as it was given, keys sorted, defaults not filled in."""
-    text = msgspec.json.encode([kind, body.model_dump(exclude_unset=True)], order="sorted")
-    return hashlib.sha256(text).hexdigest()
-
-
-def _given(value: Number | None, otherwise: Number) -> Number:
-    return otherwise if value is None else value

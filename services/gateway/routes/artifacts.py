@@ -11,9 +11,9 @@ from services.gateway import answers, examples
 from services.gateway.components import components
 from services.gateway.documents import json_response
 from services.gateway.openapi import answer, problems
+from services.gateway.paths import TaskId
 from services.gateway.piecewise import PiecewiseResponse
 from services.gateway.queries import Nothing, Page
-from services.gateway.routes.tasks import TaskId
 from shared.domain.outputs import ObjectRef
 
 router = APIRouter(prefix="/api/tasks/{task_id}/artifacts", tags=["artifacts"])

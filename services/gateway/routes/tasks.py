@@ -2,9 +2,8 @@
 
 from http import HTTPStatus
 from typing import Annotated
-from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from services.gateway import answers, examples
 from services.gateway.authentication import Trader
@@ -15,42 +14,15 @@ from services.gateway.documents import (
     bulk_cancel_document,
     cancel_document,
     json_response,
-    task_id_of,
 )
+from services.gateway.idempotency import IdempotencyKey
 from services.gateway.openapi import LOCATION, answer, problems, refusal
+from services.gateway.paths import TaskId
 from services.gateway.queries import CancelQuery, MomentQuery, Nothing, Page, TaskQuery
 from services.gateway.selection import CancelRequest
 from services.gateway.submissions import Accepted
-from shared.domain.errors import NotFound
 
 router = APIRouter(prefix="/api/tasks", tags=["tasks"])
-
-IDEMPOTENCY_KEY = r"^[\x21-\x7e]{1,200}$"
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        pattern=IDEMPOTENCY_KEY,
-        description="Up to 200 visible ASCII characters. The same key and body from the same user answers the first "
-        "request's tasks again, as they are now (200); with another body, or for another task, it is refused (409).",
-    ),
-]
-
-
-async def _task_id(
-    request: Request,
-    task_id: Annotated[str, Path(json_schema_extra={"format": "uuid"}, description="what POST answered")],
-) -> UUID:
-    try:
-        return task_id_of(task_id)
-    except NotFound:
-        if request.url.path in request.app.openapi()["paths"]:  # a word such as `batch`, with a method it lacks
-            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED) from None
-        raise
-
-
-TaskId = Annotated[UUID, Depends(_task_id)]
 
 _READ_PROBLEMS = problems(
     HTTPStatus.UNAUTHORIZED,

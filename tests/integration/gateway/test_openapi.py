@@ -24,13 +24,15 @@ from shared.objects import open_store
 from tests.builders import in_phase, running, stamp
 from tests.fake_status import FakeStatus
 from tests.integration.gateway.stage import KEYS, PARAMETERS, ROOT, publish, settings, strategy
+from tests.schedule_builders import schedule
 
 EXAMPLES = "25"
 # A DELETE cancels: the task stays readable, which is what the first of these takes for a leak. The second takes it for
 # a loss that a task was not there at a position before its own; that it is there now, test_reading.py shows.
 NOT_OURS = "use_after_free,ensure_resource_availability"
 # A cursor is one that the list has given out, and a position one that the log has reached: no schema can say that, so
-# the tool is given one.
+# the tool is given one. Nor can it say which times lie in the future, or that one comes after another: what is right by
+# the schema of a schedule may be refused.
 CONFIG = """
 [[operations]]
 include-name = "GET /api/tasks"
@@ -41,6 +43,10 @@ include-name = "GET /api/orders"
 parameters = { "query.cursor" = "1" }
 
 [[operations]]
+include-name = "GET /api/schedules"
+parameters = { "query.cursor" = "1" }
+
+[[operations]]
 include-name = "GET /api/tasks/{task_id}"
 parameters = { "query.as_of" = "5" }
 
@@ -48,12 +54,28 @@ parameters = { "query.as_of" = "5" }
 include-name = "GET /api/tasks/{task_id}/artifacts/{name}"
 parameters = { "path.task_id" = "KEPT_BY", "path.name" = "signals.csv" }
 """
+KEPT_SCHEDULE, DELETED_SCHEDULE = (UUID(f"0c7a5a52-7f0c-4b3e-9d7e-1f5e0a3f9b6{digit}") for digit in "45")
+"""One that stays, and one for the tool to delete: it would take the first one that a list names."""
+
+
+def _schedules_config() -> str:
+    some = 'checks.positive_data_acceptance.expected-statuses = ["2xx", 404, 409, 422]'
+    kept, deleted = (f'parameters = {{ "path.schedule_id" = "{each}" }}' for each in (KEPT_SCHEDULE, DELETED_SCHEDULE))
+    of_all = {"POST ": [some], "POST /preview": [some]}
+    of_one = {"GET ": [kept], "PATCH ": [kept, some], "DELETE ": [deleted], "POST /backfill": [kept, some]}
+    of_one |= {f"POST /{verb}": [kept] for verb in ("enable", "disable", "trigger")}
+    of_one |= {f"GET /{noun}": [kept] for noun in ("upcoming", "history")}
+    facts = [(name.replace(" ", " /api/schedules"), said) for name, said in of_all.items()]
+    facts += [(name.replace(" ", " /api/schedules/{schedule_id}"), said) for name, said in of_one.items()]
+    return "\n".join(line for name, said in facts for line in ("[[operations]]", f'include-name = "{name}"', *said))
+
+
 KEPT_BY = UUID("0190a6e0-8c8f-7c3e-8a51-5d8f0a5b7a11")
 """A task that has kept something: no schema can tell a name that it has."""
 
 
 async def _fill(database_url: str, status: FakeStatus, kept: ObjectRef) -> None:
-    """Publish a strategy, under the name that the examples use, and store a task in every phase."""
+    """Publish a strategy, under the name that the examples use, and store a task in every phase, and two schedules."""
     async with AsyncEventLog(database_url) as log:
         lenient = PARAMETERS | {"additionalProperties": True, "properties": {}}
         await publish(log, strategy(parameters_schema=lenient))
@@ -61,6 +83,9 @@ async def _fill(database_url: str, status: FakeStatus, kept: ObjectRef) -> None:
             execution = in_phase(phase)
             status.show(execution)
             await log.append(execution.collect_events())
+        for made in map(schedule, (KEPT_SCHEDULE, DELETED_SCHEDULE)):
+            status.show_schedule(made)
+            await log.append(made.collect_events())
         keeper = running(task_id=KEPT_BY)
         keeper.complete_step(
             stamp(2),
@@ -93,7 +118,8 @@ def served(migrated_database_url: str, tmp_path: Path) -> Iterator[str]:
 
 def test_schemathesis_finds_nothing(served: str, tmp_path: Path) -> None:
     """Right requests are accepted, wrong ones refused, and every answer is declared, in all of its phases."""
-    (tmp_path / "schemathesis.toml").write_text(CONFIG.replace("KEPT_BY", str(KEPT_BY)))
+    config = CONFIG.replace("KEPT_BY", str(KEPT_BY)) + _schedules_config()
+    (tmp_path / "schemathesis.toml").write_text(config)
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{served}/openapi.json"),
         *("--checks", "all", "--exclude-checks", NOT_OURS),

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from services.gateway import answers, examples
+from services.gateway import answers, examples, schedule_answers, schedule_examples
 from services.gateway.app import create_app
 from services.gateway.settings import GatewaySettings
 from shared.documents import step_document, task_document
@@ -74,6 +74,14 @@ def test_a_task_in_any_phase_fits_its_model(phase: Phase) -> None:
         (answers.BrokenAnswer, examples.BROKEN),
         (answers.ReadyAnswer, examples.READY),
         (answers.ReadyAnswer, examples.UNAVAILABLE),
+        (schedule_answers.ScheduleAnswer, schedule_examples.SCHEDULE),
+        (schedule_answers.ScheduleAnswer, schedule_examples.DISABLED),
+        (schedule_answers.ScheduleAnswer, schedule_examples.DELETED),
+        (schedule_answers.TriggerAnswer, schedule_examples.TRIGGERED),
+        (schedule_answers.BackfillAnswer, schedule_examples.BACKFILL),
+        (schedule_answers.PreviewAnswer, schedule_examples.PREVIEW),
+        (schedule_answers.UpcomingAnswer, schedule_examples.UPCOMING),
+        *((schedule_answers.HistoryEntry, entry) for entry in schedule_examples.HISTORY),
     ],
 )
 def test_examples_are_whole_and_right(model: type[BaseModel], example: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from services.gateway.artifacts import ArtifactDamaged, ArtifactGone
 from services.gateway.authentication import ForeignHost
-from services.gateway.credentials import NotYourTask, Unauthenticated
+from services.gateway.credentials import NotYourSchedule, NotYourTask, Unauthenticated
 from services.gateway.problems import problem_of
 from shared.domain import errors
 from shared.domain.errors import BlotterError, FieldError
@@ -26,6 +26,7 @@ CASES: list[tuple[BlotterError, int, str]] = [
     (StoreUnavailable("x"), 503, "unavailable"),
     (Unauthenticated("x"), 401, "unauthenticated"),
     (errors.Forbidden("x"), 403, "forbidden"),
+    (NotYourSchedule("x"), 403, "not_your_schedule"),
     (NotYourTask("x"), 403, "not_your_task"),
     (ForeignHost("x"), 403, "host_not_allowed"),
     (errors.Refused("x"), 409, "refused"),
@@ -34,6 +35,8 @@ CASES: list[tuple[BlotterError, int, str]] = [
     (errors.NotClaimable("x"), 409, "not_claimable"),
     (errors.NotRerunnable("x"), 409, "not_rerunnable"),
     (errors.NotRetrying("x"), 409, "not_waiting_for_retry"),
+    (errors.ScheduleDeleted("x"), 409, "schedule_deleted"),
+    (errors.ScheduleOverlap("x"), 409, "schedule_overlap"),
     (errors.StaleAttempt("x"), 409, "stale_attempt"),
     (errors.VersionConflict(uuid4()), 409, "version_conflict"),
     (errors.Unavailable("x"), 503, "unavailable"),

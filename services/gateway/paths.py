@@ -1,0 +1,37 @@
+"""The ids in paths: what no id can be is not found either, and a word of another route is not taken for one."""
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, HTTPException, Path, Request
+
+from shared.domain.errors import NotFound
+from shared.log.runs import task_not_found
+from shared.log.schedules import schedule_not_found
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_LONGEST_ECHO = 60
+_ID = Path(json_schema_extra={"format": "uuid"}, description="what POST answered")
+
+
+async def _task_id(request: Request, task_id: Annotated[str, _ID]) -> UUID:
+    return _id_of(request, task_id, task_not_found)
+
+
+async def _schedule_id(request: Request, schedule_id: Annotated[str, _ID]) -> UUID:
+    return _id_of(request, schedule_id, schedule_not_found)
+
+
+TaskId = Annotated[UUID, Depends(_task_id)]
+ScheduleId = Annotated[UUID, Depends(_schedule_id)]
+
+
+def _id_of(request: Request, text: str, not_found: Callable[[str], NotFound]) -> UUID:
+    if _UUID.fullmatch(text):
+        return UUID(text)
+    if request.url.path in request.app.openapi()["paths"]:  # a word such as `batch`, with a method it lacks
+        raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)
+    raise not_found(repr(text[:_LONGEST_ECHO]))
