@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli.commands import database, demo, doctor, objects, stack, tasks
+from infra.cli.commands import database, demo, doctor, objects, schedules, stack, tasks
 from infra.cli.failures import CommandError, RefusedError
 from infra.local.failures import AlreadyRunningError, LocalError, PortTakenError, SettingsError
 
@@ -35,6 +35,7 @@ for command in (
     demo.demo,
 ):
     app.command()(command)
+app.add_typer(schedules.app, name="schedule")
 app.add_typer(objects.app, name="objects")
 
 

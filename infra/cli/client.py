@@ -40,24 +40,32 @@ class Client:
         return self._send("GET", path, params=query)
 
     def post(
-        self, path: str, body: Mapping[str, Any] | None = None, *, timeout_seconds: float = _TIMEOUT_SECONDS
+        self,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
     ) -> Json:
         """Send a body, or none."""
-        return self._send("POST", path, json=body, timeout=timeout_seconds)
+        return self._send("POST", path, json=body, params=query, timeout=timeout_seconds)
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Json:
+        """Change the named fields of a resource."""
+        return self._send("PATCH", path, json=body)
 
     def delete(self, path: str, **query: str) -> Json:
         """Delete a resource, which cancels a task."""
         return self._send("DELETE", path, params=query)
 
-    def items(self, path: str) -> Iterator[Json]:
-        """All items of a list, page after page."""
-        query: dict[str, str] = {}
+    def items(self, path: str, **query: str) -> Iterator[Json]:
+        """All items of a list, page after page, each asked for when it is needed."""
         while True:
             page = self.get(path, **query)
             yield from page["items"]
             if not page.get("next_cursor"):
                 return
-            query = {"cursor": page["next_cursor"]}
+            query = query | {"cursor": page["next_cursor"]}
 
     def _send(self, method: str, path: str, **request: Any) -> Json:
         try:

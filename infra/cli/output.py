@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from rich import box
@@ -24,12 +24,14 @@ def say(to: Console, line: str = "") -> None:
     to.print(Text(line), soft_wrap=True)
 
 
-def table(to: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A titled table; columns whose cells are all numbers are set to the right."""
+def table(
+    to: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, whole: Collection[str] = ()
+) -> None:
+    """A titled table; columns whose cells are all numbers are set to the right, those named in `whole` never wrap."""
     numeric = [bool(rows) and all(_is_number(row[index]) for row in rows) for index in range(len(columns))]
     drawn = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, right in zip(columns, numeric, strict=True):
-        drawn.add_column(name, justify="right" if right else "left")
+        drawn.add_column(name, justify="right" if right else "left", no_wrap=name in whole, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     to.print(drawn)

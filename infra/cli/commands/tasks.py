@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
+from infra.cli.arguments import AsJson, Priority, Url, json_object
 from infra.cli.client import Client
 from infra.cli.failures import CommandError, RefusedError
 from infra.cli.output import console, say
 from infra.cli.reports import report
 from infra.cli.settings import gateway
 from infra.cli.watching import watch as watch_task
-
-Url = Annotated[str | None, typer.Option(help="Address of the gateway; by default that of the local stack.")]
 
 GOES_ON = {
     "PENDING": "goes on from where it ended",
@@ -26,14 +24,6 @@ GOES_ON = {
 
 MANY_SECONDS = 120.0
 """How long the cancellation of many tasks may take."""
-
-
-class Priority(StrEnum):
-    """The three levels."""
-
-    HIGH = "high"
-    NORMAL = "normal"
-    LOW = "low"
 
 
 def submit(
@@ -49,7 +39,7 @@ def submit(
         "strategy_id": strategy,
         "symbols": symbols,
         "priority": priority.value,
-        "parameters": _object(parameters),
+        "parameters": json_object(parameters),
     }
     with gateway(url) as client:
         _submitted(client, str(client.post("/api/tasks", body)["task_id"]), watch=watch)
@@ -57,7 +47,7 @@ def submit(
 
 def show(
     task: Annotated[str, typer.Argument(help="The id that submit printed.")],
-    as_json: Annotated[bool, typer.Option("--json", help="The gateway's answer, for programs.")] = False,
+    as_json: AsJson = False,
     url: Url = None,
 ) -> None:
     """Show a task: its state, result, and where the time went."""
@@ -116,7 +106,7 @@ def rerun(
     """Run a task once more, as a new one: from its start, or from a step on; prints the new id."""
     changes = {
         "from_step": from_step,
-        "parameters": _object(parameters) if parameters is not None else None,
+        "parameters": json_object(parameters) if parameters is not None else None,
         "priority": priority.value if priority is not None else None,
     }
     body = {name: value for name, value in changes.items() if value is not None}
@@ -150,13 +140,3 @@ def _filter(conditions: list[str]) -> dict[str, Any]:
         else:
             found[name] = value
     return found
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise RefusedError(f'--parameters is not JSON ({error}): write an object, such as {{"fast": 10}}.') from None
-    if not isinstance(value, dict):
-        raise RefusedError('--parameters is not a JSON object: write one, such as {"fast": 10}.')
-    return value

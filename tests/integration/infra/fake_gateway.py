@@ -45,6 +45,10 @@ def fake_gateway() -> Iterator[FakeGateway]:
             """Answer what was laid down."""
             self._respond()
 
+        def do_PATCH(self) -> None:
+            """Answer what was laid down."""
+            self._respond()
+
         def do_DELETE(self) -> None:
             """Answer what was laid down."""
             self._respond()
