@@ -23,11 +23,11 @@ check: install ## lint, format, types, import contracts, dead code
 test: install ## run all tests
 	$(BIN)/pytest
 
-bench: install ## measure throughput, latency, recovery, cancellation, preemption, and steps side by side
-	$(BIN)/python -m tests.bench && $(BIN)/python -m tests.bench.preempting && $(BIN)/python -m tests.bench.branching
+bench: install ## measure throughput, latency, recovery, cancellation, preemption, steps side by side, schedules
+	$(BIN)/python -m tests.bench && $(BIN)/python -m tests.bench.preempting && $(BIN)/python -m tests.bench.branching && $(BIN)/python -m tests.bench.scheduling
 
-chaos: install ## simulate 100,000 steps, race 10,000 interrupts, kill 65 processes under 2,000 runs
-	$(BIN)/pytest -m chaos && $(BIN)/python -m tests.simulation --steps 100000 && $(BIN)/python -m tests.chaos.interrupts && $(BIN)/python -m tests.chaos.large_run && $(BIN)/python -m tests.chaos
+chaos: install ## simulate 100,000 steps, race 10,000 interrupts, kill 65 processes under 2,000 runs, and beat 100 times
+	$(BIN)/pytest -m chaos && $(BIN)/python -m tests.simulation --steps 100000 && $(BIN)/python -m tests.chaos.interrupts && $(BIN)/python -m tests.chaos.large_run && $(BIN)/python -m tests.chaos.beats && $(BIN)/python -m tests.chaos
 
 lock: install ## renew the hashed requirements from pyproject.toml
 	$(COMPILE) $(SERVICES) --output-file requirements/run.txt pyproject.toml && $(COMPILE) --all-extras --constraint requirements/run.txt --output-file requirements/dev.txt pyproject.toml

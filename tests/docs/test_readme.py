@@ -1,53 +1,30 @@
 """The README's own examples, run as a reader would run them."""
 
 import re
-import shlex
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.docs.pages import blocks, commands, run
 from tests.e2e.stack import CHECKOUT, Stack
 
 README = (CHECKOUT / "README.md").read_text()
-DEFAULT_URL = "http://127.0.0.1:8000"
-
-
-def blocks(language: str) -> list[str]:
-    """Return the fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
-
-
-def commands() -> list[str]:
-    """Return every command of the README, continued lines joined and comments taken off."""
-    lines = "".join(blocks("sh")).replace("\\\n", " ").splitlines()
-    return [line.split("  #")[0].strip() for line in lines if line.strip()]
 
 
 def test_the_strategy_of_the_readme_passes_its_own_test() -> None:
     """Both Python blocks, one after the other in one module."""
     module: dict[str, Any] = {"__name__": "readme"}
-    for block in blocks("python"):
+    for block in blocks("README.md", "python"):
         exec(compile(block, "README.md", "exec"), module)
 
     assert module["outcome"].state == "SUCCESS"
 
 
-@pytest.mark.parametrize("command", [command for command in commands() if not command.startswith("make")])
+@pytest.mark.parametrize("command", [command for command in commands("README.md") if not command.startswith("make")])
 def test_a_command_of_the_readme_works(stack: Stack, command: str) -> None:
     """As it stands, but for the address of the stack."""
-    shown = shlex.split(command.replace(DEFAULT_URL, stack.record.url))
-    program = str(CHECKOUT / shown[0]) if "/" in shown[0] else shown[0]
-    done = subprocess.run(
-        [program, *shown[1:], *(["--fail"] if program == "curl" else [])],
-        cwd=CHECKOUT,
-        env=stack.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run(stack, command)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip()
@@ -56,7 +33,7 @@ def test_a_command_of_the_readme_works(stack: Stack, command: str) -> None:
 def test_every_target_of_the_readme_exists() -> None:
     """`make` targets: `check` and `test` are what CI runs, `demo` and `up` have tests of their own."""
     makefile = (CHECKOUT / "Makefile").read_text()
-    targets = {command.split()[1] for command in commands() if command.startswith("make")}
+    targets = {command.split()[1] for command in commands("README.md") if command.startswith("make")}
 
     assert targets == {"demo", "up", "check", "test", "bench", "chaos"}
     assert targets <= set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))

@@ -32,3 +32,8 @@ def cancel(stack: Stack, *tasks: str) -> None:
 def slots_are_whole(stack: Stack, traces: Path) -> None:
     """Two runs stand side by side, each within the time that a slot may take to come back."""
     cancel(stack, *(block(stack, traces, "checkpoint", seconds=SLOT_BACK_WITHIN_SECONDS) for _ in range(2)))
+
+
+def arrived(gates: Path, symbol: str, task_id: str) -> Path:
+    """The file by which a gated run says that it stands before a gate."""
+    return gates / f"{symbol}.{task_id}"

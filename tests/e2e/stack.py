@@ -116,3 +116,8 @@ class Stack:
     def types(self, task_id: str) -> list[str]:
         """Return what has happened to a task, by name."""
         return [event["type"].removeprefix("execution.") for event in self.events(task_id)]
+
+    def inspect(self, what: str) -> Any:
+        """Ask the one worker, as `celery inspect` does."""
+        (answer,) = getattr(self.celery.control.inspect(limit=1, timeout=10), what)().values()
+        return answer

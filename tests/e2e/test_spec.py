@@ -3,8 +3,9 @@
 import json
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,14 @@ from kombu import Connection, Exchange, Producer
 from shared.domain.outputs import ObjectRef
 from shared.objects import LocalObjectStore
 from shared.settings import sqlalchemy_url
+from tests.e2e.blocked_runs import arrived
+from tests.e2e.schedules import create_schedule, history_of, lateness, preview, tasks_of
 from tests.e2e.stack import CHECKOUT, Stack
 from tests.e2e.workers import node_name, worker
 from tests.waiting import until
 
 LEVELS = ("high", "normal", "low")
 QUEUES = {*LEVELS, *(f"{level}.resume" for level in LEVELS), "maintenance"}
-
-
-def arrived(gates: Path, symbol: str, task_id: str) -> Path:
-    """The file by which a gated run says that it stands before a gate."""
-    return gates / f"{symbol}.{task_id}"
-
-
-def inspect(stack: Stack, what: str) -> Any:
-    """Ask the one worker, as `celery inspect` does."""
-    (answer,) = getattr(stack.celery.control.inspect(limit=1, timeout=10), what)().values()
-    return answer
 
 
 def test_r1_1_celery_is_configured_with_its_queues_and_routes(stack: Stack) -> None:
@@ -46,7 +38,7 @@ def test_r1_1_celery_is_configured_with_its_queues_and_routes(stack: Stack) -> N
         check=True,
     )
     (conf,) = json.loads(asked.stdout).values()
-    consumed = {queue["name"] for queue in inspect(stack, "active_queues")}
+    consumed = {queue["name"] for queue in stack.inspect("active_queues")}
 
     assert conf["broker_url"].startswith("redis://")
     assert conf["accept_content"] == ["json"]
@@ -78,7 +70,7 @@ def test_r2_1_a_submission_is_durable_at_once_and_its_message_says_what_it_is(st
     assert stack.task(task_id)["task_id"] == task_id
     until(arrived(gates, "MSFT", task_id).exists)
 
-    (active,) = [task for task in inspect(stack, "active") if task["kwargs"]["task_id"] == task_id]
+    (active,) = [task for task in stack.inspect("active") if task["kwargs"]["task_id"] == task_id]
     told = {key: active["kwargs"][key] for key in ("strategy_id", "symbols", "priority", "user_id")}
     assert told == {"strategy_id": "gated", "symbols": ["MSFT", "IBM"], "priority": "high", "user_id": "local"}
     assert active["id"] == task_id
@@ -119,7 +111,7 @@ def test_r2_3_runs_go_side_by_side_up_to_the_workers_concurrency(stack: Stack, g
     first, second, third = tasks
     until(lambda: all(arrived(gates, "MSFT", task).exists() for task in (first, second)))
 
-    assert len(inspect(stack, "active")) == 2
+    assert len(stack.inspect("active")) == 2
     assert stack.task(third)["state"] == "PENDING"
     assert not arrived(gates, "MSFT", third).exists()
     (gates / "MSFT").touch()
@@ -337,6 +329,49 @@ def test_r7_1_a_worker_is_configured_by_its_settings_and_joins_by_itself(stack: 
         assert [stack.task(task_id)["worker"] for task_id in tasks].count(name) == 3
         (gates / "IBM").touch()
         assert {stack.wait(task_id)["state"] for task_id in tasks} == {"SUCCESS"}
+
+
+def test_r9_1_schedules_fire_once_by_cron_and_at_intervals_on_time(stack: Stack) -> None:
+    """A real beat queues what is due within a second; daily and weekly ones show when they come next."""
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3)
+    once = create_schedule(stack, {"at": at.isoformat()})
+    each_second = create_schedule(stack, {"every_seconds": 1}, overlap="allow_all")
+    until(lambda: tasks_of(stack, once) and len(tasks_of(stack, each_second)) >= 4, hint="nothing fires")
+    stack.http.delete(f"/api/schedules/{each_second}")
+
+    [task] = tasks_of(stack, once)
+    assert (stack.wait(task["task_id"])["state"], datetime.fromisoformat(task["scheduled_at"])) == ("SUCCESS", at)
+    times = [datetime.fromisoformat(each["scheduled_at"]) for each in tasks_of(stack, each_second)]
+    assert times == [times[0] + timedelta(seconds=number) for number in range(len(times))]
+    for each in (task, *tasks_of(stack, each_second)):
+        assert timedelta() <= lateness(each) < timedelta(seconds=1)
+    assert stack.http.get(f"/api/schedules/{once}").json()["next_fire_at"] is None
+    for cron, days in (("@daily", 1), ("30 9 * * mon", 7), ("0 */4 * * *", 1 / 6)):
+        gaps = [later - earlier for earlier, later in pairwise(preview(stack, {"cron": cron}))]
+        assert gaps == [timedelta(days=days)] * 9
+
+
+def test_r9_2_a_periodic_run_must_end_before_the_next_and_is_switched_by_api(stack: Stack, gates: Path) -> None:
+    """While it stands before its gate no other one starts; switched off and on it obeys within a second."""
+    parameters = {"gates": str(gates)}
+    schedule_id = create_schedule(stack, {"every_seconds": 1}, strategy_id="gated", parameters=parameters)
+    until(lambda: [each["type"] for each in history_of(stack, schedule_id)][1:4] == ["fired", "skipped", "skipped"])
+    [task] = tasks_of(stack, schedule_id)
+    (gates / "MSFT").touch()
+    stack.wait(task["task_id"])
+    until(lambda: len(tasks_of(stack, schedule_id)) >= 3, hint="nothing fires any more")
+
+    off = stack.http.post(f"/api/schedules/{schedule_id}/disable").json()
+    other = create_schedule(stack, {"every_seconds": 1}, overlap="allow_all")
+    until(lambda: len(tasks_of(stack, other)) >= 3, hint="nothing fires")
+    on = stack.http.post(f"/api/schedules/{schedule_id}/enable").json()
+    until(lambda: tasks_of(stack, schedule_id)[-1]["submitted_at"] > on["changed_at"], hint="it stays off")
+    submitted = [each["submitted_at"] for each in tasks_of(stack, schedule_id)]
+    assert not [at for at in submitted if off["changed_at"] < at < on["changed_at"]]
+    again = datetime.fromisoformat(min(at for at in submitted if at > on["changed_at"]))
+    assert again - datetime.fromisoformat(on["changed_at"]) < timedelta(seconds=2)
+    for each in (schedule_id, other):
+        stack.http.delete(f"/api/schedules/{each}")
 
 
 def test_r11_a_chain_passes_outputs_on_and_stops_at_a_failure(stack: Stack) -> None:
