@@ -154,9 +154,9 @@ def _runs(to: Console, schedule: Json) -> None:
         say(to, f"  for {beside(schedule['last_nominal_at'], zone)}")
         say(to, f"  task {schedule['last_task_id']}")
     for task_id in schedule["running"]:
-        say(to, f"Running, as last seen: task {task_id}")
+        say(to, f"Running: task {task_id}")
     for task_id in schedule["held"]:
-        say(to, f"Held, as last seen: task {task_id}")
+        say(to, f"Held: task {task_id}")
     for backfill in schedule["backfills"]:
         say(to, f"Backfill {backfill['backfill_id']}")
         say(to, f"  from {utc(backfill['start'])} to {utc(backfill['end'])} UTC, overlap {backfill['overlap']}")

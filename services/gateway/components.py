@@ -103,7 +103,7 @@ async def open_components(
             ),
             backfills=Backfills(log, checks, schedule_decisions, keys),
             previews=Previews(checks, now=clock),
-            schedule_reading=ScheduleReading(schedule_decisions, status, now=clock),
+            schedule_reading=ScheduleReading(log, schedule_decisions, status, now=clock),
             readiness=Readiness(log, catalogue, status),
         )
 

@@ -1,8 +1,9 @@
 """The JSON documents of API.md for schedules, from their folds. To be made in a thread: a calendar takes its time."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -24,9 +25,9 @@ class Occurrence(NamedTuple):
     due_at: datetime | None
 
 
-def schedule_document(state: ScheduleState, *, now: datetime) -> dict[str, Any]:
-    """Return a schedule as `GET /api/schedules/{schedule_id}` answers it at `now`."""
-    runs = state.runs.values()
+def schedule_document(state: ScheduleState, *, now: datetime, ended: Container[UUID] = ()) -> dict[str, Any]:
+    """Return a schedule as `GET /api/schedules/{schedule_id}` answers it at `now`, without runs that have `ended`."""
+    runs = [run for run in state.runs.values() if run.task_id not in ended]
     document: dict[str, Any] = msgspec.to_builtins(
         {
             "schedule_id": state.id,

@@ -11,10 +11,12 @@ import msgspec
 from services.gateway.queries import PageQuery, ScheduleQuery
 from services.gateway.schedule_decisions import ScheduleDecisions
 from services.gateway.schedule_documents import schedule_document, upcoming_document
+from services.gateway.schedule_runs import ended_runs
 from services.gateway.status_client import StatusClient
 from shared.domain.errors import Unavailable
 from shared.domain.schedule import Schedule
 from shared.domain.schedule_state import ScheduleState
+from shared.log.async_event_log import AsyncEventLog
 
 EMPTY_PAGE = msgspec.json.encode({"items": [], "next_cursor": None})
 
@@ -22,7 +24,10 @@ EMPTY_PAGE = msgspec.json.encode({"items": [], "next_cursor": None})
 class ScheduleReading:
     """Reads schedules, and knows when they fire next."""
 
-    def __init__(self, decisions: ScheduleDecisions, status: StatusClient, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, log: AsyncEventLog, decisions: ScheduleDecisions, status: StatusClient, *, now: Callable[[], datetime]
+    ) -> None:
+        self._log = log
         self._decisions = decisions
         self._status = status
         self._now = now
@@ -32,8 +37,9 @@ class ScheduleReading:
         return await self.document(await self._decisions.existing(schedule_id))
 
     async def document(self, schedule: Schedule) -> dict[str, Any]:
-        """Return a schedule as its own record tells it."""
-        return await asyncio.to_thread(schedule_document, schedule.state, now=self._now())
+        """Return a schedule as the log tells it, with the runs that have not ended. Raises Unavailable."""
+        ended = await ended_runs(self._log, schedule.state)
+        return await asyncio.to_thread(schedule_document, schedule.state, now=self._now(), ended=ended.keys())
 
     async def schedules(self, query: ScheduleQuery) -> dict[str, Any]:
         """Return a page of schedules, which only the status service can. Raises InvalidInput and Unavailable."""

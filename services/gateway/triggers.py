@@ -9,10 +9,11 @@ from services.gateway.recent_writes import RecentWrites
 from services.gateway.schedule_bodies import TriggerRequest
 from services.gateway.schedule_checks import ScheduleChecks
 from services.gateway.schedule_decisions import ScheduleDecisions, until_agreed
+from services.gateway.schedule_runs import ended_runs
 from shared.domain.errors import ScheduleOverlap
 from shared.domain.events import Event, Stamp
 from shared.domain.execution import WorkflowExecution
-from shared.domain.execution_events import Cancelled, Failed, Restarted, Succeeded
+from shared.domain.execution_events import Failed
 from shared.domain.firing import Firing, Standing
 from shared.domain.overlap import Drop, Hold
 from shared.domain.schedule import Schedule
@@ -20,9 +21,6 @@ from shared.domain.schedule_events import FiringKind, SkipReason
 from shared.domain.schedule_state import ScheduleState
 from shared.domain.submitting import plan
 from shared.log.async_event_log import AsyncEventLog
-
-ENDS = (Succeeded, Failed, Cancelled)
-"""The events after which a run is not in the way any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +92,7 @@ class Triggers:
 
     async def _record(self, schedule: Schedule, stamp: Stamp, body: TriggerRequest, task_id: UUID) -> Firing:
         state = schedule.state
-        ended = await self._ended(state)
+        ended = await ended_runs(self._log, state)
         overlap = body.overlap or state.definition.overlap
         verdict = Standing(state, ended.keys()).decide(overlap, task_id, has_strategy=True)
         if isinstance(verdict, Drop):
@@ -102,13 +100,6 @@ class Triggers:
         firing = Firing(stamp.at, task_id, verdict, FiringKind.TRIGGER, task_id)
         schedule.record(stamp, firing, ended=_to_name(state, ended))
         return firing
-
-    async def _ended(self, state: ScheduleState) -> dict[UUID, Event]:
-        """Return the runs of a schedule that have ended, each with its last event."""
-        if not state.runs:
-            return {}
-        newest = await self._log.newest_of(list(state.runs), [event.TOPIC for event in (*ENDS, Restarted)])
-        return {event.originator_id: event for event in newest if isinstance(event, ENDS)}
 
 
 def _to_name(state: ScheduleState, ended: dict[UUID, Event]) -> list[UUID]:

@@ -59,8 +59,8 @@ async def test_a_task_in_any_state_is_run_once_more_from_its_start(stage: Stage,
 
 async def test_it_is_about_the_time_that_a_schedule_fired_the_first_one_for(stage: Stage) -> None:
     """A run for last Monday, done again, is for last Monday; it is no firing of the schedule, and not held."""
-    changes = {"scheduled_at": stamp(-600).at, "schedule_id": "7d4c4f9e-1111-4222-8333-444455556666", "held": True}
-    parent = await stored(stage, submitted(**changes))
+    schedule_id = "7d4c4f9e-1111-4222-8333-444455556666"
+    parent = await stored(stage, submitted(scheduled_at=stamp(-600).at, schedule_id=schedule_id, held=True))
     answer = (await rerun(stage, parent)).json()
     new = (await stage.execution(answer["task_id"])).submitted
     assert (new.scheduled_at, new.schedule_id, new.held) == (stamp(-600).at, None, False)

@@ -74,6 +74,15 @@ async def test_a_get_right_after_it_finds_run_and_firing(stage: Stage) -> None:
     assert document["counters"]["fired"] == 1
 
 
+async def test_a_run_that_has_ended_is_shown_as_running_no_more(stage: Stage) -> None:
+    """By the log, although the schedule has decided nothing since."""
+    schedule_id = (await created(stage))["schedule_id"]
+    run = await triggered(stage, schedule_id)
+    await succeed(stage, run)
+    document = (await stage.client.get(f"/api/schedules/{schedule_id}")).json()
+    assert (document["running"], document["last_task_id"]) == ([], str(run.id))
+
+
 async def test_the_run_is_its_owners_whoever_asks(keyed: Stage) -> None:
     """An admin fires ada's schedule, and ada may cancel the run."""
     schedule_id = (await created(keyed, user=ADA))["schedule_id"]
