@@ -94,10 +94,15 @@ class Entries:
             self._schedule_of.pop(gone, None)
         entry.returned = set(entry.to_return())
         entry.asked = {asked for asked in entry.asked if asked[0] in state.runs}
-        nominal = next_nominal(state, entry.times)
-        entry.due_at = None if nominal is None else due_at(state, nominal, entry.times)
-        if entry.due_at is not None:
-            heapq.heappush(self._due, (entry.due_at, state.id))
+        self.await_next(entry)
+
+    def await_next(self, entry: Entry) -> None:
+        """Have an entry told of when its next time is due."""
+        nominal = next_nominal(entry.state, entry.times)
+        due = None if nominal is None else due_at(entry.state, nominal, entry.times)
+        if due is not None and due != entry.due_at:
+            heapq.heappush(self._due, (due, entry.state.id))
+        entry.due_at = due
 
     def apply(self, event: Event, now: datetime) -> None:
         """Take in an event of a schedule, or the end of a run."""
@@ -138,7 +143,10 @@ class Entries:
         return None if schedule_id is None else self._entries.get(schedule_id)
 
     def ready(self, moment: datetime) -> list[Entry]:
-        """Return the entries that were touched, or came due, by `moment`, each once; they are not told of again."""
+        """Return the entries that were touched, or came due, by `moment`, each once.
+
+        They are not told of again before they are touched or refreshed, or await their next time.
+        """
         found = {schedule_id: None for schedule_id, at in self._touched.items() if at <= moment}
         for schedule_id in found:
             del self._touched[schedule_id]
@@ -146,7 +154,7 @@ class Entries:
             at, schedule_id = heapq.heappop(self._due)
             entry = self._entries.get(schedule_id)
             if entry is not None and entry.due_at == at:
-                found[schedule_id] = None
+                found[schedule_id], entry.due_at = None, None
         return [self._entries[schedule_id] for schedule_id in found if schedule_id in self._entries]
 
     def touch(self, entry: Entry, now: datetime) -> None:

@@ -236,7 +236,10 @@ class Scheduling:
             events += self._submission(entry.state, firing, strategy, stamp)
         for task_id in plan.releases:
             events += self._release(task_id, stamp)
-        return _Decided(entry, plan, events) if events else None
+        if not events:
+            self._entries.await_next(entry)
+            return None
+        return _Decided(entry, plan, events)
 
     def _submission(
         self, state: ScheduleState, firing: Firing, strategy: StrategyDescription, stamp: Stamp

@@ -68,7 +68,7 @@ class OnSessionDays:
                 if open_day is None:
                     return
                 if open_day > day:
-                    times = self._series.later_than(self._midnight(open_day) - TICK)
+                    times = self._series.later_than(max(instant, self._midnight(open_day) - TICK))
                     instant = next(times, None)
                     continue
                 until = self._midnight(day + ONE_DAY)
