@@ -14,7 +14,8 @@
     │   ├── NotRetrying         the task does not wait for a retry
     │   ├── ScheduleDeleted     the schedule is no more
     │   ├── ScheduleOverlap     a run of the schedule is in the way of another one
-    │   └── StaleAttempt        the attempt is not the one that runs now
+    │   ├── StaleAttempt        the attempt is not the one that runs now
+    │   └── TooManyBackfills    the schedule has enough past times to make up for
     ├── VersionConflict         somebody else appended first: reload and decide again
     └── Unavailable             a part that this needs does not answer: try again
         └── ProjectionBehind    the tables have not taken in all that the answer must know
@@ -120,6 +121,12 @@ class StaleAttempt(Refused):
     """A worker that lost its attempt tried to write."""
 
     code = "stale_attempt"
+
+
+class TooManyBackfills(Refused):
+    """A schedule works through its backfills one after the other, and holds so many of them."""
+
+    code = "too_many_backfills"
 
 
 class VersionConflict(BlotterError):

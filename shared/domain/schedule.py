@@ -8,12 +8,15 @@ from uuid import UUID
 
 from shared.domain import schedule_events as happened
 from shared.domain.deciding import metadata
-from shared.domain.errors import ScheduleDeleted
+from shared.domain.errors import ScheduleDeleted, TooManyBackfills
 from shared.domain.events import Event, Stamp
 from shared.domain.firing import Decision, Firing, Missed
 from shared.domain.overlap import Drop, Hold, Start
 from shared.domain.schedule_events import Overlap, ScheduleDefinition
 from shared.domain.schedule_state import ScheduleState, apply, begun
+
+MOST_BACKFILLS = 20
+"""How many backfills of one schedule may be under way; they are worked through one after the other."""
 
 
 class Schedule:
@@ -121,7 +124,15 @@ class Schedule:
     def request_backfill(
         self, stamp: Stamp, *, backfill_id: UUID, start: datetime, end: datetime, overlap: Overlap, count: int
     ) -> None:
-        """Have the times from `start` to `end` fire, both included; `count` is how many there are."""
+        """Have the times from `start` to `end` fire, both included; `count` is how many there are.
+
+        Raises TooManyBackfills while `MOST_BACKFILLS` are not finished.
+        """
+        if len(self.state.backfills) >= MOST_BACKFILLS:
+            raise TooManyBackfills(
+                f"Schedule {self.id} has {MOST_BACKFILLS} backfills to work through: wait until one of them is "
+                "finished, or delete the schedule, which ends them all."
+            )
         self._trigger(
             happened.BackfillRequested,
             stamp,

@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from shared.domain.schedule import MOST_BACKFILLS
 from shared.domain.schedule_events import BackfillAccepted, BackfillRequested, Overlap
 from shared.domain.timing import When
 from tests.builders import stamp
@@ -154,3 +155,19 @@ async def test_without_a_key_each_request_is_one_of_its_own(stage: Stage) -> Non
     answers = await asyncio.gather(*(_backfill(stage, schedule_id) for _ in range(5)))
     assert [answer.status_code for answer in answers] == [202] * 5
     assert len((await state(stage, schedule_id)).backfills) == 5
+
+
+async def test_a_schedule_takes_so_many_backfills_and_no_more(stage: Stage) -> None:
+    """Until one of them is finished; what was accepted under a key is answered again all the same."""
+    schedule_id = (await created(stage))["schedule_id"]
+    first = (await _backfill(stage, schedule_id, key="one")).json()
+    for _ in range(MOST_BACKFILLS - 1):
+        assert (await _backfill(stage, schedule_id)).status_code == 202
+    refused = await _backfill(stage, schedule_id)
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_backfills")
+    again = await _backfill(stage, schedule_id, key="one")
+    assert (again.status_code, again.json()) == (200, first)
+    mine = await stage.log.schedule(UUID(schedule_id))
+    mine.finish_backfill(stamp(), UUID(first["backfill_id"]))
+    await stage.log.append(mine.collect_events())
+    assert (await _backfill(stage, schedule_id)).status_code == 202

@@ -38,6 +38,7 @@ CASES: list[tuple[BlotterError, int, str]] = [
     (errors.ScheduleDeleted("x"), 409, "schedule_deleted"),
     (errors.ScheduleOverlap("x"), 409, "schedule_overlap"),
     (errors.StaleAttempt("x"), 409, "stale_attempt"),
+    (errors.TooManyBackfills("x"), 409, "too_many_backfills"),
     (errors.VersionConflict(uuid4()), 409, "version_conflict"),
     (errors.Unavailable("x"), 503, "unavailable"),
     (errors.ProjectionBehind("x"), 503, "projection_behind"),
