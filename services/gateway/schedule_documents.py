@@ -1,7 +1,7 @@
 """The JSON documents of API.md for schedules, from their folds. To be made in a thread: a calendar takes its time."""
 
 from collections.abc import Container, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -15,7 +15,11 @@ from shared.domain.errors import InvalidInput
 from shared.domain.firing import NominalTimes, due_at
 from shared.domain.phases import Phase
 from shared.domain.schedule_state import ScheduleState
-from shared.schedules import times_of
+from shared.domain.timing import Timing
+from shared.schedules import known_until, times_of
+
+LAST_DAY = date(2199, 12, 31)
+"""No calendar goes further."""
 
 
 class Occurrence(NamedTuple):
@@ -88,7 +92,7 @@ def upcoming_document(state: ScheduleState, *, most: int, now: datetime) -> dict
         bound = most if left is None else min(most, left - state.used)
         coming = following(times, max(now, state.settled_until), bound)
         occurrences = [Occurrence(moment, due_at(state, moment, times)) for moment in coming]
-        reason = None if occurrences else "no times are left"
+        reason = None if occurrences else _why_none_is_left(state.definition.timing)
     return {**occurrences_document(occurrences, state.definition.timezone), "reason": reason}
 
 
@@ -139,6 +143,16 @@ def _times(state: ScheduleState) -> NominalTimes | None:
         return times_of(state.definition.timing)
     except InvalidInput:
         return None
+
+
+def _why_none_is_left(timing: Timing) -> str:
+    last_day = known_until(timing)
+    if last_day is None or last_day >= LAST_DAY:
+        return "no times are left"
+    return (
+        f"the sessions of {timing.calendar} are known until {last_day} only: times beyond come with a newer version of "
+        "exchange_calendars"
+    )
 
 
 def _why_not(state: ScheduleState) -> str | None:

@@ -1,5 +1,5 @@
 """The nominal times of a schedule: instants in UTC, computed from its `Timing` alone, without a clock."""
 
-from shared.schedules.times import Times, times_of, timing_errors
+from shared.schedules.times import Times, known_until, times_of, timing_errors
 
-__all__ = ["Times", "times_of", "timing_errors"]
+__all__ = ["Times", "known_until", "times_of", "timing_errors"]

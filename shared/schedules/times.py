@@ -79,6 +79,15 @@ def timing_errors(timing: Timing) -> list[FieldError]:
     return []
 
 
+def known_until(timing: Timing) -> date | None:
+    """Return the last day that the timing's calendar knows of, None without a calendar.
+
+    Some exchanges publish a year at a time: what lies beyond comes with a newer version of the library. Raises Refusal
+    for a calendar that there is not.
+    """
+    return None if timing.calendar is None else calendar_of(timing.calendar).last_day
+
+
 class _Builder:
     """Puts the times of one timing together, and gathers what is wrong with it."""
 

@@ -131,14 +131,15 @@ def race(*, beats_alive: int, kills: int, schedules: int, seed: int) -> Counts:
                     running.strike(chance)
                 end = log.now()
                 until(lambda: _settled_until(log, written) >= end, seconds=START_SECONDS, hint="beat does not catch up")
-            return _count(log, written)
+            return settled(log, written)
 
 
 def _settled_until(log: EventLog, written: list[Schedule]) -> datetime:
     return min(log.schedule(schedule.id).state.settled_until for schedule in written)
 
 
-def _count(log: EventLog, written: list[Schedule]) -> Counts:
+def settled(log: EventLog, written: list[Schedule]) -> Counts:
+    """Count what has become of the times of schedules that are due each second."""
     found: Counter[str] = Counter()
     for schedule in written:
         events = log.stream(schedule.id)

@@ -10,12 +10,14 @@ from datetime import timedelta
 from functools import partial
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 
 from infra.local.record import Phase, ProcessState
 from shared.domain.orders import OrderState
+from shared.domain.schedule_events import ScheduleFired
 from shared.log.event_log import EventLog
 from tests.e2e.stack import Stack
 from tests.projection_check import differences
@@ -56,15 +58,18 @@ class Storm:
     strikes: int
     calls: Path
     tasks: list[str] = field(default_factory=list)
+    schedule_id: str = ""
     kills: dict[str, int] = field(default_factory=dict)
 
     def rage(self) -> None:
-        """Submit all runs and kill all the while, then wait until every run has ended."""
+        """Submit all runs and kill all the while, beside a schedule, then wait until every run has ended."""
         self._trouble_the_venue()
+        self.schedule_id = until(self._scheduled, seconds=60, every=0.2, hint="no 201")
         submitting = threading.Thread(target=self._submit)
         submitting.start()
         self._kill()
         submitting.join()
+        until(self._switched_off, seconds=60, every=0.2, hint="the schedule stays on")
         until(self._all_ended, seconds=300, every=0.5, hint="not every run has ended")
         until(self._orders_have_ended, seconds=120, every=0.5, hint="an order was not followed to its end")
         until(self._is_projected, seconds=60, every=0.5, hint="the tables differ from the log")
@@ -75,6 +80,31 @@ class Storm:
         late = HTTP_TIMEOUT_SECONDS * 2
         self.venue.fail(Fault(kind="delay", moment=Moment.BEFORE, times=forever, share=0.02, seconds=late))
         self.venue.fail(Fault(kind="answer", moment=Moment.BEFORE, times=forever, share=0.02, status=500))
+
+    def _scheduled(self) -> str | None:
+        """Have a run fired each second; a gateway that died before it answered is asked again with the same key."""
+        when = {"when": {"every_seconds": 1}, "overlap": "allow_all"}
+        body = {"name": "storm", "strategy_id": "three-steps", "symbols": ["MSFT"], **when}
+        answer = self._ask("POST", "/api/schedules", json=body, headers={"Idempotency-Key": f"storm-{self.seed}"})
+        return None if answer is None else str(answer["schedule_id"])
+
+    def _switched_off(self) -> bool:
+        return self._ask("POST", f"/api/schedules/{self.schedule_id}/disable") is not None
+
+    def _ask(self, method: str, path: str, **request: Any) -> dict[str, Any] | None:
+        """Return the answer, None when there is none now."""
+        try:
+            answer = self.stack.http.request(method, path, **request)
+        except httpx.TransportError:
+            return None
+        assert answer.status_code < 300 or answer.status_code == 503, answer.text
+        document: dict[str, Any] = answer.json()
+        return document if answer.status_code < 300 else None
+
+    def fired(self, log: EventLog) -> list[uuid.UUID]:
+        """Return the runs of the schedule."""
+        stream = log.stream(uuid.UUID(self.schedule_id))
+        return [event.task_id for event in stream if isinstance(event, ScheduleFired)]
 
     def _submit(self) -> None:
         names = random.Random(self.seed)
@@ -88,15 +118,8 @@ class Storm:
         """Submit one run; a gateway that is away, or died before it answered, is asked again with the same key."""
         symbols, parameters = STRATEGIES[strategy], {"calls": str(self.calls)}
         body = {"strategy_id": strategy, "symbols": symbols, "parameters": parameters}
-        try:
-            answer = self.stack.http.post("/api/tasks", json=body, headers={"Idempotency-Key": key})
-        except httpx.TransportError:
-            return None
-        if answer.status_code not in (200, 202):
-            assert answer.status_code == 503, answer.text
-            return None
-        task_id: str = answer.json()["task_id"]
-        return task_id
+        answer = self._ask("POST", "/api/tasks", json=body, headers={"Idempotency-Key": key})
+        return None if answer is None else str(answer["task_id"])
 
     def _kill(self) -> None:
         chance, pause = random.Random(self.seed), threading.Event()
@@ -128,7 +151,8 @@ class Storm:
     def _all_ended(self) -> bool:
         log = EventLog(self.stack.record.database_url)
         try:
-            return all(log.execution(uuid.UUID(task_id)).phase.ended for task_id in self.tasks)
+            runs = [*map(uuid.UUID, self.tasks), *self.fired(log)]
+            return all(log.execution(task_id).phase.ended for task_id in runs)
         finally:
             log.close()
 

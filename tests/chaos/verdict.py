@@ -11,6 +11,7 @@ from shared.domain.execution_events import StageClosed, StepCompleted
 from shared.domain.phases import Phase
 from shared.log.event_log import EventLog
 from shared.log.runs import run_of
+from tests.chaos.beats import settled
 from tests.chaos.storm import Storm
 from tests.projection_check import differences
 from tests.strategies.five_beside import SYMBOLS
@@ -24,6 +25,8 @@ def verdict(storm: Storm) -> dict[str, int]:
         runs = {task_id: log.execution(UUID(task_id)) for task_id in storm.tasks}
         streams = [stream for run in runs.values() for stream in (run.id, *run.branches)]
         events = [event for stream in streams for event in log.stream(stream)]
+        scheduled = [log.execution(task_id) for task_id in storm.fired(log)]
+        times = settled(log, [log.schedule(UUID(storm.schedule_id))])
     finally:
         log.close()
     completed = [event for event in events if isinstance(event, StepCompleted | BranchCompleted)]
@@ -40,6 +43,8 @@ def verdict(storm: Storm) -> dict[str, int]:
         "client order ids twice at the venue": sum(count > 1 for count in storm.venue.accepted().values()),
         "orders that differ between venue and ledger": len(_disagreements(storm, runs)),
         "orders missing": ORDERS * (len(runs) - len(beside)) - sum(len(run.orders) for run in runs.values()),
+        "times of the schedule twice, lost or missed": times.twice + times.lost + times.missed + times.without_run,
+        "scheduled runs that did not succeed": sum(run.phase is not Phase.SUCCEEDED for run in scheduled),
         "rows that differ from the log": len(differences(storm.stack.record.database_url)),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -133,3 +133,11 @@ def test_a_backfill_has_the_documented_fields() -> None:
     made.request_backfill(stamp(1), backfill_id=UUID(int=1), start=NOW, end=NOW, overlap=Overlap.SKIP, count=1)
     (backfill,) = schedule_document(made.state, now=NOW)["backfills"]
     assert set(backfill) == set(OpenBackfill.model_fields)
+
+
+def test_a_calendar_that_ends_says_so() -> None:
+    """Hong Kong's holidays are known to the library until 2049: what comes then needs a newer one."""
+    made = schedule(when=When(cron="0 9 * * *"), calendar="XHKG").state
+    told = upcoming_document(made, most=3, now=datetime(2050, 1, 3, tzinfo=UTC))
+    assert told["items"] == []
+    assert told["reason"].startswith("the sessions of XHKG are known until 2049-12-31 only")
