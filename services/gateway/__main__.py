@@ -8,11 +8,13 @@ import uvicorn
 from pydantic import ValidationError
 
 from services.gateway.app import create_app
+from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings
 from shared.logging import configure_logging
 from shared.telemetry import configure_tracing
 
 EXIT_USAGE = 2
+EXIT_NOT_STARTED = 3
 GRACE_SECONDS = 10
 """How long requests may go on after SIGTERM; none takes longer than a batch's transaction."""
 
@@ -29,15 +31,21 @@ def main() -> None:
     # After its graceful stop uvicorn raises the signal once more, for handlers that stood before it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopped)
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+    app = create_app(settings)
+    server = GatewayServer(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
     )
+    server.run()
+    if not server.started:
+        raise SystemExit(EXIT_NOT_STARTED)
 
 
 def _sentence(where: tuple[int | str, ...], message: str) -> str:

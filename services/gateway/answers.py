@@ -227,6 +227,30 @@ class EventPage(BaseModel):
     next_cursor: str | None
 
 
+class CloudEvent(BaseModel):
+    """One event of the log in the JSON format of CloudEvents 1.0; there is no `traceparent` where no trace is known."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: str
+    position: int
+    actor: str
+    data: dict[str, Any]
+    traceparent: str = ""
+
+
+class CloudEventPage(BaseModel):
+    """Events in their order; `position` is how far the log was looked through, for the next `after`."""
+
+    items: list[CloudEvent]
+    next_cursor: str | None
+    position: int
+
+
 class StrategyStep(BaseModel):
     """A declared step."""
 

@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import Depends, FastAPI
 
-from services.gateway import problems
+from services.gateway import problems, socket_refusals
 from services.gateway.authentication import BEARER, Authentication
 from services.gateway.body_limit import BodyLimit
 from services.gateway.components import open_components
 from services.gateway.credentials import Credentials
 from services.gateway.openapi import DocumentedApp
 from services.gateway.queries import refuse_repeated
-from services.gateway.routes import artifacts, health, orders, schedules, strategies, tasks
+from services.gateway.routes import artifacts, events, health, live, orders, schedules, strategies, tasks
 from services.gateway.settings import GatewaySettings
 from services.gateway.tracing import Tracing
 
@@ -46,12 +46,18 @@ def create_app(settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTr
         telemetry={"tracing": False, "metrics": False, "logs": False},  # Tracing below does it
     )
     problems.install(app, max_body_bytes=settings.max_body_bytes)
+    socket_refusals.install(app)
     # The last one added is the outermost.
     app.add_middleware(Authentication, credentials=credentials)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.add_middleware(Tracing)
     needs_key = [] if credentials.open else [BEARER]
-    for router in (tasks.router, artifacts.router, orders.router, schedules.router, strategies.router):
+    documented = (
+        *(tasks.router, artifacts.router, orders.router, schedules.router, strategies.router),
+        *(events.router, live.router),
+    )
+    for router in documented:
         app.include_router(router, dependencies=[Depends(refuse_repeated), *needs_key])
-    app.include_router(health.router, dependencies=[Depends(refuse_repeated)])
+    for router in (health.router, live.sockets):
+        app.include_router(router, dependencies=[Depends(refuse_repeated)])
     return app

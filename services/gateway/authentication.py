@@ -8,8 +8,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.credentials import Caller, Credentials, Role, Unauthenticated, require
-from services.gateway.problems import problem_of
 from services.gateway.settings import is_loopback
+from services.gateway.socket_refusals import refusal_of
 from shared.domain.errors import BlotterError, Forbidden
 
 PROTECTED = "/api"
@@ -22,11 +22,18 @@ class ForeignHost(Forbidden):
     code = "host_not_allowed"
 
 
+class ForeignOrigin(Forbidden):
+    """In open mode, a WebSocket that a web page of another place has opened."""
+
+    code = "origin_not_allowed"
+
+
 class Authentication:
     """ASGI middleware that answers 401 before anything of a request under `PROTECTED` is looked at.
 
     In open mode it answers only to loopback names: a web page on a name that is made to point here (DNS rebinding)
-    must not reach tasks through a user's browser.
+    must not reach tasks through a user's browser. Nor must a page from elsewhere by a WebSocket, which browsers open to
+    any place without asking it first; with keys it cannot, since pages cannot give a WebSocket a header.
     """
 
     def __init__(self, app: ASGIApp, *, credentials: Credentials) -> None:
@@ -35,11 +42,14 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] == "http" and scope["path"].startswith(PROTECTED):
+        if scope["type"] in ("http", "websocket") and scope["path"].startswith(PROTECTED):
             try:
-                scope[_CALLER] = self._caller(Headers(scope=scope))
+                headers = Headers(scope=scope)
+                scope[_CALLER] = self._caller(headers)
+                if scope["type"] == "websocket":
+                    self._check_origin(headers)
             except BlotterError as error:
-                await problem_of(error)(scope, receive, send)
+                await refusal_of(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -50,6 +60,11 @@ class Authentication:
                 "use it under another name."
             )
         return self._credentials.authenticate(headers.get("authorization", "").encode("latin-1"))
+
+    def _check_origin(self, headers: Headers) -> None:
+        origin = headers.get("origin")
+        if self._credentials.open and origin is not None and origin.partition("://")[2] != headers.get("host"):
+            raise ForeignOrigin("Without keys WebSockets are for the gateway's own pages: set BLOTTER_API_KEYS.")
 
 
 def _name(host: str) -> str:

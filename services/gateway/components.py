@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 import httpx
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from services.gateway.artifacts import Artifacts
 from services.gateway.backfills import Backfills
@@ -16,7 +16,9 @@ from services.gateway.bulk_cancellations import BulkCancellations
 from services.gateway.cancellations import Cancellations
 from services.gateway.catalogue import Catalogue
 from services.gateway.decisions import Decisions
+from services.gateway.event_feed import EventFeed
 from services.gateway.idempotency import IdempotencyKeys
+from services.gateway.live import Live
 from services.gateway.past import Past
 from services.gateway.previews import Previews
 from services.gateway.readiness import Readiness
@@ -60,6 +62,8 @@ class Components:
     backfills: Backfills
     previews: Previews
     schedule_reading: ScheduleReading
+    event_feed: EventFeed
+    live: Live
     readiness: Readiness
 
 
@@ -75,6 +79,8 @@ async def open_components(
         await stack.enter_async_context(_adjusted(clock))
         catalogue = Catalogue(log, settings.database_url)
         await stack.enter_async_context(_followed(catalogue))
+        live = Live(log, settings.database_url)
+        await stack.enter_async_context(_pushed(live))
         writes, objects = RecentWrites(), open_store(settings)
         decisions = Decisions(log, writes, now=clock)
         keys = IdempotencyKeys(log, settings.id_namespace)
@@ -104,6 +110,8 @@ async def open_components(
             backfills=Backfills(log, checks, schedule_decisions, keys),
             previews=Previews(checks, now=clock),
             schedule_reading=ScheduleReading(log, schedule_decisions, status, now=clock),
+            event_feed=EventFeed(log),
+            live=live,
             readiness=Readiness(log, catalogue, status),
         )
 
@@ -133,6 +141,16 @@ async def _followed(catalogue: Catalogue) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _pushed(live: Live) -> AsyncIterator[None]:
+    """Follow the log for those who listen, and end what they listen to at the end."""
+    async with beside(live.follow(), name="live"):
+        try:
+            yield
+        finally:
+            live.close()
+
+
+@asynccontextmanager
 async def beside(work: Coroutine[None, None, None], *, name: str) -> AsyncIterator[None]:
     """Do `work` beside the block, and cancel it at its end.
 
@@ -148,8 +166,8 @@ async def beside(work: Coroutine[None, None, None], *, name: str) -> AsyncIterat
             await asyncio.wait([task], timeout=CANCEL_AGAIN.total_seconds())
 
 
-def components(request: Request) -> Components:
-    """Return the components of the application that answers `request`."""
+def components(request: HTTPConnection) -> Components:
+    """Return the components of the application that answers `request`, be it HTTP or a WebSocket."""
     found = request.app.state.components
     assert isinstance(found, Components)
     return found

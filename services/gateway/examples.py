@@ -131,6 +131,27 @@ EVENT = {
     "data": {"attempt": 1, "worker": "executor@host"},
     "trace_id": TRACE_ID,
 }
+CLOUD_EVENT = {
+    "specversion": "1.0",
+    "id": f"{TASK_ID}:2",
+    "source": "urn:blotter:log",
+    "type": "blotter.execution.attempt_started",
+    "subject": TASK_ID,
+    "time": "2026-01-30T14:30:00.161000Z",
+    "datacontenttype": "application/json",
+    "position": 4711,
+    "actor": "executor:executor@host",
+    "data": {"attempt": 1, "worker": "executor@host"},
+    "traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01",
+}
+PUSHED = (
+    "retry: 1000\n\n"
+    "id: 4711\n"
+    "event: execution.attempt_started\n"
+    f'data: {{"position":4711,"type":"execution.attempt_started","task_id":"{TASK_ID}","subject":"{TASK_ID}",'
+    '"at":"2026-01-30T14:30:00.161000Z","data":{"attempt":1,"worker":"executor@host"}}\n\n'
+    ": heartbeat\n\n"
+)
 STRATEGY: dict[str, Any] = {
     "strategy_id": "sma-crossover",
     "title": "Moving-average crossover",

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, ValidationException
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -65,7 +65,7 @@ def problem(
 
 def problem_of(error: BlotterError) -> Response:
     """Return the answer that `error` stands for; one without a status of its own is a 500 that tells nothing."""
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), None)
+    status = status_of(error)
     if status is None:
         return internal_error()
     headers = None
@@ -75,6 +75,11 @@ def problem_of(error: BlotterError) -> Response:
         headers = {"WWW-Authenticate": "Bearer"}
     errors = error.errors if isinstance(error, InvalidInput) else ()
     return problem(status, error.code, error.detail, errors=errors, headers=headers)
+
+
+def status_of(error: BlotterError) -> HTTPStatus | None:
+    """Return the status that `error` stands for, None when it has none of its own."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), None)
 
 
 def internal_error() -> Response:
@@ -98,6 +103,11 @@ def invalid_input(errors: Iterable[FieldError]) -> InvalidInput:
     return InvalidInput(f"Correct the fields named in errors and send the request again{more}.", found)
 
 
+def invalid_request(error: ValidationException) -> InvalidInput:
+    """Return the error for what the framework has found wrong with the fields of a request."""
+    return invalid_input(_field_error(detail) for detail in error.errors())
+
+
 def install(app: FastAPI, *, max_body_bytes: int) -> None:
     """Make `app` answer every error with a problem document."""
 
@@ -107,7 +117,7 @@ def install(app: FastAPI, *, max_body_bytes: int) -> None:
 
     async def validation(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return problem_of(invalid_input(_field_error(detail) for detail in error.errors()))
+        return problem_of(invalid_request(error))
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -5,16 +5,18 @@ from collections import Counter
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Query, Request
+from fastapi import Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from starlette.requests import HTTPConnection
 
 from services.gateway.bodies import STRATEGY_ID, Symbol
 from services.gateway.conditions import Name, Reason, TaskConditions, moment
+from services.gateway.event_types import Types
 from services.gateway.problems import invalid_input
 from shared.domain.errors import FieldError
 from shared.domain.orders import OrderState
 
-REPEATABLE = frozenset({"label"})
+REPEATABLE = frozenset({"label", "types"})
 UUID_TEXT = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 POSITION = r"^[0-9]{1,18}$"
 
@@ -140,7 +142,32 @@ class ScheduleQuery(_Query):
         return list(self.model_dump(mode="json", exclude_none=True).items())
 
 
-async def refuse_repeated(request: Request) -> None:
+_After = Annotated[str, StringConstraints(pattern=POSITION)]
+_TYPES = "topics such as execution.succeeded, or all that begin alike such as execution.*; comma-separated, repeatable"
+
+
+class EventsQuery(_Query):
+    """Which part of the log."""
+
+    after: _After = Field("0", description="the position of the page before, or its next_cursor")
+    types: Types = Field(default_factory=list, description=_TYPES)
+    limit: int = Field(50, ge=1, le=500, description="how many at most")
+
+
+class LiveQuery(_Query):
+    """Which changes, and from where on; all conditions must hold."""
+
+    task_id: Annotated[str, StringConstraints(pattern=UUID_TEXT)] | None = Field(
+        None, description="of this task, its branches included"
+    )
+    user_id: Name | None = Field(None, description="of this user's tasks and schedules")
+    types: Types = Field(default_factory=list, description=_TYPES)
+    after: _After | None = Field(
+        None, description="the position of the last change that was seen; without it, what comes from now on"
+    )
+
+
+async def refuse_repeated(request: HTTPConnection) -> None:
     """Refuse a query parameter that is given twice where one value counts; raises InvalidInput."""
     counts = Counter(name for name, _ in request.query_params.multi_items())
     twice = sorted(name for name, count in counts.items() if count > 1 and name not in REPEATABLE)

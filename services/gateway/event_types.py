@@ -1,0 +1,50 @@
+"""The types of events that clients may ask for: the topics of the log, each alone or all that begin alike."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+
+from shared.domain.events import EVENTS
+from shared.log.mapper import MsgspecMapper
+
+ALL_OF = ".*"
+"""After the first word of topics, such as `execution.*`: all of them."""
+
+_LONGEST_ECHO = 60
+_FILLS_THE_REGISTRY = MsgspecMapper
+
+TOPICS = tuple(sorted(EVENTS.topics))
+FAMILIES = tuple(sorted({topic.partition(".")[0] + ALL_OF for topic in TOPICS}))
+
+
+def topics_of(types: list[str]) -> tuple[str, ...]:
+    """Return the topics that `types` mean, each once and in order; none at all for none, which means all of them."""
+    wanted = {topic for each in types for topic in _expanded(each)}
+    return tuple(sorted(wanted))
+
+
+def _expanded(name: str) -> list[str]:
+    if name in FAMILIES:
+        return [topic for topic in TOPICS if topic.startswith(name.removesuffix("*"))]
+    return [name]
+
+
+def _split(value: Any) -> Any:
+    """Take commas apart; what is no list of texts is left to the next check."""
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        return value
+    return [part for each in value for part in each.split(",")]
+
+
+def _known(name: str) -> str:
+    if name not in TOPICS and name not in FAMILIES:
+        families = ", ".join(FAMILIES)
+        raise ValueError(
+            f"{name[:_LONGEST_ECHO]!r} is no type of events: use one such as execution.succeeded, or all of {families}"
+        )
+    return name
+
+
+_Type = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": [*FAMILIES, *TOPICS]})]
+Types = Annotated[list[_Type], BeforeValidator(_split)]
+"""A query parameter: comma-separated, and repeatable."""
