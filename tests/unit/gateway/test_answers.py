@@ -70,6 +70,7 @@ def test_a_task_in_any_phase_fits_its_model(phase: Phase) -> None:
         (answers.Artifact, examples.ARTIFACT),
         (answers.Order, examples.ORDER),
         (answers.EventRecord, examples.EVENT),
+        (answers.CloudEvent, examples.CLOUD_EVENT),
         (answers.StrategyAnswer, examples.STRATEGY),
         (answers.BrokenAnswer, examples.BROKEN),
         (answers.ReadyAnswer, examples.READY),
@@ -110,13 +111,15 @@ def test_every_body_and_response_has_a_schema_and_an_example() -> None:
 def test_every_error_is_declared_as_a_problem() -> None:
     """The framework's own shape of errors is nowhere left; readiness has a 503 of its own, an artifact any type."""
     document = _document()
+    no_json = {
+        ("GET /api/tasks/{task_id}/artifacts/{name}", "200"): ["*/*"],
+        ("GET /api/live", "200"): ["text/event-stream"],
+    }
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for name, operation in _operations(document):
         for status, response in operation["responses"].items():
             problem = (int(status) >= 400 and name != "GET /health/ready") or status == "422"
-            own = {("GET /api/tasks/{task_id}/artifacts/{name}", "200"): ["*/*"]}.get(
-                (name, status), ["application/json"]
-            )
+            own = no_json.get((name, status), ["application/json"])
             if status != "304":
                 assert list(response["content"]) == (["application/problem+json"] if problem else own)
 
