@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.gateway.changes import cloud_event
 from services.gateway.problems import invalid_input
+from shared.cloud_events import cloud_event
 from shared.domain.errors import FieldError, InvalidInput
 from shared.log.async_event_log import AsyncEventLog
 

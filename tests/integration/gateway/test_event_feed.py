@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.gateway.changes import cloud_event
+from shared.cloud_events import cloud_event
 from shared.domain.catalogue_events import CATALOGUE_ID
 from shared.domain.events import Stamp
 from tests.builders import NOW, at_join, complete_member, running, stamp, submitted
