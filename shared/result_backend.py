@@ -6,6 +6,7 @@ It is a copy that can be rebuilt from the log. A write takes effect only if it i
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -31,9 +32,19 @@ if known then
 end
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
 redis.call('PUBLISH', KEYS[1], ARGV[3])
+if ARGV[5] then
+  redis.call('PUBLISH', KEYS[2], ARGV[5])
+end
 return 1
 """
-"""KEYS: the meta's key. ARGV: attempt, sequence, meta as JSON, time to live in ms. Returns 1 when written."""
+"""KEYS: the meta's key, `PROGRESS_CHANNEL`. ARGV: attempt, sequence, meta as JSON, time to live in ms, and a
+`ProgressReport` as JSON, if there is one. Returns 1 when written."""
+
+STEP_PROGRESS = "step_progress"
+"""Beside the progress of a run, how far its step is: `{"done", "total", "message"}`, or null."""
+
+PROGRESS_CHANNEL = "blotter:progress"
+"""Where each `ProgressReport` is published as it is written; who does not listen misses it."""
 
 
 class ResultMeta(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +62,15 @@ class ResultMeta(msgspec.Struct, frozen=True, kw_only=True):
     traceback: str | None = None
     children: tuple[str, ...] = ()
     date_done: str | None = None
+
+
+class ProgressReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a run is within a step, said at a moment; `progress` is what its meta holds as the result."""
+
+    task_id: UUID
+    at: datetime
+    attempt: int
+    progress: dict[str, Any]
 
 
 def result_key(task_id: str) -> str:
@@ -71,9 +91,20 @@ def decode_meta(data: bytes) -> ResultMeta | None:
         return None
 
 
-def write_arguments(meta: ResultMeta, *, ttl_seconds: float) -> list[bytes | int]:
+def write_keys(meta: ResultMeta) -> list[str]:
+    """Return the KEYS of `WRITE` for `meta`."""
+    return [result_key(meta.task_id), PROGRESS_CHANNEL]
+
+
+def write_arguments(meta: ResultMeta, *, ttl_seconds: float, report: ProgressReport | None = None) -> list[bytes | int]:
     """Return the ARGV of `WRITE` for `meta`."""
-    return [meta.attempt, meta.sequence, encode_meta(meta), max(1, int(ttl_seconds * 1000))]
+    arguments: list[bytes | int] = [
+        meta.attempt,
+        meta.sequence,
+        encode_meta(meta),
+        max(1, int(ttl_seconds * 1000)),
+    ]
+    return arguments if report is None else [*arguments, msgspec.json.encode(report)]
 
 
 def done_at(at: datetime) -> str:

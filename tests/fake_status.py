@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -21,6 +22,7 @@ from shared.domain.views import OrderView, StepView, TaskView, ledger_views, ste
 from shared.log.runs import Recorded
 from shared.log.schedules import decode_snapshot, encode_snapshot
 from shared.objects import MemoryObjectStore
+from shared.result_backend import ProgressReport
 from tests.builders import NOW
 
 PARTS = ("database", "redis", "projector", "dispatcher", "results", "orders", "workers", "scheduler")
@@ -42,6 +44,27 @@ class _Shown(NamedTuple):
     history: dict[int, dict[str, Any]]
 
 
+class _Lines(httpx.AsyncByteStream):
+    """An answer without end; the first line is empty."""
+
+    def __init__(self, forget: Callable[[_Lines], None]) -> None:
+        self._forget = forget
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.put(b"\n")
+
+    def put(self, line: bytes | None) -> None:
+        """Send a line; None ends it."""
+        self._queue.put_nowait(line)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (line := await self._queue.get()) is not None:
+            yield line
+
+    async def aclose(self) -> None:
+        """The client has gone, or has read to the end."""
+        self._forget(self)
+
+
 class FakeStatus:
     """Knows the runs and schedules it was shown, as they were then; `away` makes it refuse connections.
 
@@ -58,6 +81,7 @@ class FakeStatus:
         self.most_live = 10_000
         self.on_live: Callable[[], None] = lambda: None
         self.asked: list[str] = []
+        self._listeners: list[_Lines] = []
 
     def show(self, *executions: WorkflowExecution) -> None:
         """Project runs as they are now."""
@@ -75,6 +99,22 @@ class FakeStatus:
         history = (known.history if known else {}) | {each.position: history_row(each) for each in recorded}
         self._schedules[schedule.id] = _Shown(decode_snapshot(encode_snapshot(schedule.state)), history)
 
+    def report(self, *reports: ProgressReport) -> None:
+        """Say how far steps are to all who listen now."""
+        for listener in self._listeners:
+            for report in reports:
+                listener.put(msgspec.json.encode(report) + b"\n")
+
+    def end_progress(self) -> None:
+        """End all that listen now."""
+        for listener in self._listeners:
+            listener.put(None)
+
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._listeners)
+
     @property
     def transport(self) -> httpx.AsyncBaseTransport:
         """What a client talks to instead of the network."""
@@ -87,6 +127,10 @@ class FakeStatus:
         path, query = request.url.path, request.url.params
         if path == "/health/ready":
             return _json({"status": "ready", "parts": {name: self._part(name) for name in PARTS}})
+        if path == "/progress":
+            lines = _Lines(self._listeners.remove)
+            self._listeners.append(lines)
+            return httpx.Response(200, stream=lines)
         if path == "/tasks":
             return self._list(query)
         if path == "/tasks/live":

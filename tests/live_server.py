@@ -11,10 +11,11 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from services.gateway.app import create_app
-from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings
+from shared.http_server import Server
 from shared.log.async_event_log import AsyncEventLog
 from tests.fake_status import FakeStatus
 
@@ -29,7 +30,7 @@ class Served:
     url: str
     log: AsyncEventLog
     client: httpx.AsyncClient
-    server: GatewayServer
+    server: Server
     running: asyncio.Task[None]
 
     @property
@@ -68,7 +69,8 @@ class Stream:
             if name and colon:
                 fields[name] = value
         document: dict[str, Any] = json.loads(fields["data"])
-        assert (fields["id"], fields["event"]) == (str(document["position"]), document["type"])
+        position = document["position"]
+        assert (fields.get("id"), fields["event"]) == (None if position is None else str(position), document["type"])
         return document
 
     async def events(self, count: int) -> list[dict[str, Any]]:
@@ -82,15 +84,29 @@ class Stream:
                 pass
 
 
-@asynccontextmanager
-async def served(configuration: GatewaySettings, *, key: str | None = None) -> AsyncIterator[Served]:
-    """Run a gateway; `key` goes with every request of its client."""
-    app = create_app(configuration, status_transport=FakeStatus().transport)
-    server = GatewayServer(uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=10))
+def config_of(app: FastAPI) -> uvicorn.Config:
+    """Return how an application is served: on any port, with patience for requests."""
+    return uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=10)
+
+
+def start(server: Server) -> tuple[str, asyncio.Task[None]]:
+    """Start a server in the loop of the test, and return where it answers."""
     socket = server.config.bind_socket()
     socket.listen()
-    url = f"http://127.0.0.1:{socket.getsockname()[1]}"
-    running = asyncio.create_task(server.serve(sockets=[socket]))
+    return f"http://127.0.0.1:{socket.getsockname()[1]}", asyncio.create_task(server.serve(sockets=[socket]))
+
+
+@asynccontextmanager
+async def served(
+    configuration: GatewaySettings,
+    *,
+    key: str | None = None,
+    status_transport: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[Served]:
+    """Run a gateway; `key` goes with every request of its client."""
+    app = create_app(configuration, status_transport=status_transport or FakeStatus().transport)
+    server = Server(config_of(app), end_streams=lambda: app.state.components.live.close())
+    url, running = start(server)
     limits = httpx.Limits(max_connections=None)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with (

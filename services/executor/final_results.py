@@ -25,7 +25,7 @@ from shared.log.event_log import EventLog
 from shared.log.positions import advance, read_position, unseen
 from shared.log.runs import Recorded
 from shared.objects import ObjectCorrupt, ObjectMissing, ObjectStore
-from shared.result_backend import AFTER_ATTEMPT, FINAL, WRITE, ResultMeta, done_at, result_key, write_arguments
+from shared.result_backend import AFTER_ATTEMPT, FINAL, WRITE, ResultMeta, done_at, write_arguments, write_keys
 
 FINAL_RESULTS = "executor.results"
 
@@ -95,7 +95,7 @@ class FinalResults:
             except (ObjectMissing, ObjectCorrupt) as error:  # one lost object must not hold up all other results
                 logger.error("results.not_written", task_id=str(execution.id), error=error.detail)
                 continue
-            self._write(keys=[result_key(meta.task_id)], args=write_arguments(meta, ttl_seconds=ttl), client=pipeline)
+            self._write(keys=write_keys(meta), args=write_arguments(meta, ttl_seconds=ttl), client=pipeline)
         pipeline.execute()
 
     def tick(self) -> timedelta | None:

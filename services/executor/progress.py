@@ -12,11 +12,11 @@ import redis
 import structlog
 
 from services.executor.branch_attempt import BranchAttempt
-from services.executor.stamps import Clock
+from services.executor.stamps import Clock, utc_now
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import CeleryState, Phase
 from shared.domain.views import task_view
-from shared.result_backend import WRITE, ResultMeta, result_key, write_arguments
+from shared.result_backend import STEP_PROGRESS, WRITE, ProgressReport, ResultMeta, write_arguments, write_keys
 from shared.workflow.context import Position, Progress
 
 INTERVAL = timedelta(milliseconds=250)
@@ -61,7 +61,8 @@ class RedisBoard:
             latest, self._latest = self._latest, {}
             try:
                 for meta, ttl_seconds in latest.values():
-                    self._write(keys=[result_key(meta.task_id)], args=write_arguments(meta, ttl_seconds=ttl_seconds))
+                    arguments = write_arguments(meta, ttl_seconds=ttl_seconds, report=_report(meta))
+                    self._write(keys=write_keys(meta), args=arguments)
             except redis.RedisError as error:
                 logger.warning("progress.not_written", error=str(error))
             pause.wait(INTERVAL.total_seconds())
@@ -128,6 +129,13 @@ class StageProgress:
             _put(self._board, execution, IN_STAGE + execution.events + intervals, step_progress)
 
 
+def _report(meta: ResultMeta) -> ProgressReport | None:
+    """Return what those who listen are told; a boundary is told by the log."""
+    if meta.result[STEP_PROGRESS] is None:
+        return None
+    return ProgressReport(task_id=UUID(meta.task_id), at=utc_now(), attempt=meta.attempt, progress=meta.result)
+
+
 def _within_step(progress: Progress) -> dict[str, Any]:
     return {"done": progress.done, "total": progress.total, "message": progress.message}
 
@@ -137,7 +145,7 @@ def _put(board: Board, execution: WorkflowExecution, sequence: int, step_progres
     meta = ResultMeta(
         task_id=str(execution.id),
         status=CeleryState.STARTED,
-        result=msgspec.to_builtins(task_view(execution).progress) | {"step_progress": step_progress},
+        result=msgspec.to_builtins(task_view(execution).progress) | {STEP_PROGRESS: step_progress},
         attempt=execution.attempts,
         sequence=sequence,
     )

@@ -8,8 +8,8 @@ import uvicorn
 from pydantic import ValidationError
 
 from services.gateway.app import create_app
-from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings
+from shared.http_server import Server
 from shared.logging import configure_logging
 from shared.telemetry import configure_tracing
 
@@ -32,7 +32,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopped)
     app = create_app(settings)
-    server = GatewayServer(
+    server = Server(
         uvicorn.Config(
             app,
             host=settings.host,
@@ -41,7 +41,8 @@ def main() -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+        ),
+        end_streams=lambda: app.state.components.live.close(),
     )
     server.run()
     if not server.started:

@@ -1,26 +1,34 @@
-"""One event of the log as it is pushed to those who listen."""
+"""What is pushed to those who listen: an event of the log, or how far a step is."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
 
+from services.gateway.event_types import PROGRESS
 from services.gateway.reading import OF_RUNS
 from shared.cloud_events import subject_of
 from shared.documents import event_document
 from shared.domain.events import Event
 from shared.log.runs import Recorded, run_of
+from shared.result_backend import ProgressReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """An event with what filters ask for, encoded once for everybody: `body` is its JSON, in one line."""
+class Pushed:
+    """What is pushed, with what filters ask for, encoded once for everybody: `body` is its JSON, in one line."""
 
-    position: int
     type: str
     task_id: UUID | None
     subject: UUID
     body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(Pushed):
+    """An event of the log."""
+
+    position: int
 
 
 def task_of(event: Event) -> UUID | None:
@@ -47,3 +55,16 @@ def change(recorded: Recorded) -> Change:
         subject=subject,
         body=msgspec.json.encode(document),
     )
+
+
+def progress(report: ProgressReport) -> Pushed:
+    """Return a report as it is pushed: as an event is, but without a position, since the log does not have it."""
+    document = {
+        "position": None,
+        "type": PROGRESS,
+        "task_id": report.task_id,
+        "subject": report.task_id,
+        "at": report.at,
+        "data": report.progress | {"attempt": report.attempt},
+    }
+    return Pushed(type=PROGRESS, task_id=report.task_id, subject=report.task_id, body=msgspec.json.encode(document))

@@ -21,6 +21,7 @@ from services.gateway.idempotency import IdempotencyKeys
 from services.gateway.live import Live
 from services.gateway.past import Past
 from services.gateway.previews import Previews
+from services.gateway.progress_feed import ProgressFeed
 from services.gateway.readiness import Readiness
 from services.gateway.reading import Reading
 from services.gateway.recent_writes import RecentWrites
@@ -81,6 +82,7 @@ async def open_components(
         await stack.enter_async_context(_followed(catalogue))
         live = Live(log, settings.database_url)
         await stack.enter_async_context(_pushed(live))
+        await stack.enter_async_context(beside(ProgressFeed(status, live).follow(), name="progress"))
         writes, objects = RecentWrites(), open_store(settings)
         decisions = Decisions(log, writes, now=clock)
         keys = IdempotencyKeys(log, settings.id_namespace)

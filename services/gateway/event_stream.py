@@ -3,10 +3,8 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from fastapi.responses import StreamingResponse
-from starlette.types import Send
-
-from services.gateway.changes import Change
+from services.gateway.changes import Change, Pushed
+from shared.http_server import Stream
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -18,20 +16,12 @@ RETRY = b"retry: 1000\n\n"
 HEARTBEAT = b": heartbeat\n\n"
 
 
-class EventStream(StreamingResponse):
-    """Sends what comes until it ends or the client goes, and lets go of its source at once."""
-
-    def __init__(self, batches: AsyncGenerator[Sequence[Change]]) -> None:
-        self._frames = frames(batches)
-        super().__init__(self._frames, headers=HEADERS, media_type=MEDIA_TYPE)
-
-    async def stream_response(self, send: Send) -> None:
-        """Send all of it."""
-        async with aclosing(self._frames):
-            await super().stream_response(send)
+def event_stream(batches: AsyncGenerator[Sequence[Pushed]]) -> Stream:
+    """Return the answer that sends what comes."""
+    return Stream(frames(batches), headers=HEADERS, media_type=MEDIA_TYPE)
 
 
-async def frames(batches: AsyncGenerator[Sequence[Change]]) -> AsyncGenerator[bytes]:
+async def frames(batches: AsyncGenerator[Sequence[Pushed]]) -> AsyncGenerator[bytes]:
     """Yield the bytes of each batch; those of an empty one are a comment, which shows that the stream lives."""
     async with aclosing(batches):
         yield RETRY
@@ -39,6 +29,7 @@ async def frames(batches: AsyncGenerator[Sequence[Change]]) -> AsyncGenerator[by
             yield b"".join(map(frame, batch)) if batch else HEARTBEAT
 
 
-def frame(change: Change) -> bytes:
+def frame(pushed: Pushed) -> bytes:
     """Return one event: its position is its id, which browsers send as Last-Event-ID when they connect again."""
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (change.position, change.type.encode(), change.body)
+    place = b"id: %d\n" % pushed.position if isinstance(pushed, Change) else b""
+    return b"%sevent: %s\ndata: %s\n\n" % (place, pushed.type.encode(), pushed.body)

@@ -1,5 +1,6 @@
 """The types of events that clients may ask for: the topics of the log, each alone or all that begin alike."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
@@ -10,10 +11,16 @@ from shared.log.mapper import MsgspecMapper
 ALL_OF = ".*"
 """After the first word of topics, such as `execution.*`: all of them."""
 
+PROGRESS = "execution.progress"
+"""The type of what is pushed of a step while it runs; no event of the log bears it."""
+
 _LONGEST_ECHO = 60
 _FILLS_THE_REGISTRY = MsgspecMapper
 
 TOPICS = tuple(sorted(EVENTS.topics))
+PUSHED = tuple(sorted((*TOPICS, PROGRESS)))
+"""What live streams know beyond the log."""
+
 FAMILIES = tuple(sorted({topic.partition(".")[0] + ALL_OF for topic in TOPICS}))
 
 
@@ -25,7 +32,7 @@ def topics_of(types: list[str]) -> tuple[str, ...]:
 
 def _expanded(name: str) -> list[str]:
     if name in FAMILIES:
-        return [topic for topic in TOPICS if topic.startswith(name.removesuffix("*"))]
+        return [topic for topic in PUSHED if topic.startswith(name.removesuffix("*"))]
     return [name]
 
 
@@ -36,8 +43,8 @@ def _split(value: Any) -> Any:
     return [part for each in value for part in each.split(",")]
 
 
-def _known(name: str) -> str:
-    if name not in TOPICS and name not in FAMILIES:
+def _known(name: str, names: tuple[str, ...]) -> str:
+    if name not in names and name not in FAMILIES:
         families = ", ".join(FAMILIES)
         raise ValueError(
             f"{name[:_LONGEST_ECHO]!r} is no type of events: use one such as execution.succeeded, or all of {families}"
@@ -45,6 +52,15 @@ def _known(name: str) -> str:
     return name
 
 
-_Type = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": [*FAMILIES, *TOPICS]})]
+def _enumeration(names: tuple[str, ...]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": [*FAMILIES, *names]})
+
+
+_Type = Annotated[str, AfterValidator(partial(_known, names=TOPICS)), _enumeration(TOPICS)]
+_PushedType = Annotated[str, AfterValidator(partial(_known, names=PUSHED)), _enumeration(PUSHED)]
+
 Types = Annotated[list[_Type], BeforeValidator(_split)]
 """A query parameter: comma-separated, and repeatable."""
+
+PushedTypes = Annotated[list[_PushedType], BeforeValidator(_split)]
+"""The same for what is pushed."""

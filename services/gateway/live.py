@@ -15,10 +15,11 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from services.gateway.changes import Change, change
+from services.gateway.changes import Change, Pushed, change
 from services.gateway.event_feed import not_reached
 from services.gateway.owners import Owners
 from services.gateway.recent_changes import RecentChanges
+from services.gateway.recent_progress import RecentProgress
 from shared.domain.errors import Unavailable
 from shared.log.async_event_log import AsyncEventLog
 from shared.log.recorder import CHANNEL
@@ -52,9 +53,9 @@ class Interest:
     task_id: UUID | None = None
     user_id: str | None = None
 
-    def covers(self, change: Change) -> bool:
+    def covers(self, pushed: Pushed) -> bool:
         """Tell whether type and task are right; whose it is, is another question."""
-        return (not self.topics or change.type in self.topics) and self.task_id in (None, change.task_id)
+        return (not self.topics or pushed.type in self.topics) and self.task_id in (None, pushed.task_id)
 
 
 class Live:
@@ -65,6 +66,8 @@ class Live:
         self._database_url = database_url
         self._owners = Owners(log)
         self._recent: RecentChanges | None = None
+        self._progress = RecentProgress()
+        self._tells_soon = False
         self._news = asyncio.Event()
         self._wanted = asyncio.Event()
         self._turns = asyncio.Semaphore(CATCHING_UP)
@@ -83,21 +86,25 @@ class Live:
 
     async def batches(
         self, interest: Interest, after: int, *, heartbeat: timedelta = HEARTBEAT
-    ) -> AsyncGenerator[Sequence[Change]]:
+    ) -> AsyncGenerator[Sequence[Pushed]]:
         """Yield the changes after a position that `interest` covers, in order and each once, until `close`.
 
-        An empty batch tells that there was nothing for the time of `heartbeat`. It never raises for a log that is away:
-        it goes on from where it was when the log is back.
+        Who has heard all of them hears how far steps are as well. An empty batch tells that there was nothing for the
+        time of `heartbeat`. It never raises for a log that is away: it goes on from where it was when the log is back.
         """
         clock = asyncio.get_running_loop()
         position, due_at = after, clock.time() + heartbeat.total_seconds()
+        heard = self._progress.number
         with self._listening():
             while not self._closed:
                 news, before, patience = self._news, position, due_at - clock.time()
-                mine: Sequence[Change] = ()
+                mine: Sequence[Pushed] = ()
                 try:
                     changes, reached = await self._next(interest, position)
-                    mine, position = await self._wanted_of(interest, changes), reached
+                    pushed: Sequence[Pushed] = changes
+                    if reached == position:
+                        pushed, heard = self._progress.after(heard), self._progress.number
+                    mine, position = await self._wanted_of(interest, pushed), reached
                 except Unavailable:
                     patience = min(patience, ASK_AGAIN.total_seconds())
                 if mine or clock.time() >= due_at:
@@ -105,6 +112,22 @@ class Live:
                     due_at = clock.time() + heartbeat.total_seconds()
                 elif position == before:
                     await _either(news, patience)
+
+    @property
+    def is_listened(self) -> bool:
+        """Tell whether anybody listens."""
+        return self._listeners > 0
+
+    async def listened(self) -> None:
+        """Wait until somebody listens."""
+        await self._wanted.wait()
+
+    def hear(self, report: Pushed) -> None:
+        """Pass on how far a step is, to those who have heard all that the log says."""
+        self._progress.add(report)
+        if not self._tells_soon:
+            self._tells_soon = True
+            asyncio.get_running_loop().call_later(PACE.total_seconds(), self._tell)
 
     def close(self) -> None:
         """End all that listen, now and later: the gateway stops."""
@@ -117,7 +140,7 @@ class Live:
         while True:
             if not self._listeners:
                 self._recent = None  # the log is not read, so that there would be a hole
-                await self._wanted.wait()
+                await self.listened()
             try:
                 async with await psycopg.AsyncConnection.connect(
                     self._database_url, autocommit=True, connect_timeout=5
@@ -137,11 +160,17 @@ class Live:
         while self._listeners:
             recorded = await self._log.read(self._recent.position, limit=READ_BATCH)
             if recorded:
-                self._recent.add([change(each) for each in recorded])
-                self._tell()
+                self._take_in([change(each) for each in recorded])
                 await asyncio.sleep(PACE.total_seconds())
             if len(recorded) < READ_BATCH:
                 await _notified(connection, LOOK_AGAIN if not recorded else timedelta())
+
+    def _take_in(self, changes: Sequence[Change]) -> None:
+        assert self._recent is not None
+        self._recent.add(changes)
+        for each in changes:
+            self._progress.forget(each.subject)
+        self._tell()
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
@@ -172,14 +201,15 @@ class Live:
         reached = until if len(recorded) < BATCH else min(until, recorded[-1].position)
         return [change(each) for each in recorded if each.position <= reached], reached
 
-    async def _wanted_of(self, interest: Interest, changes: Sequence[Change]) -> list[Change]:
-        covered = [each for each in changes if interest.covers(each)]
+    async def _wanted_of(self, interest: Interest, pushed: Sequence[Pushed]) -> list[Pushed]:
+        covered = [each for each in pushed if interest.covers(each)]
         if interest.user_id is None or not covered:
             return covered
         owners = await self._owners.of({each.subject for each in covered})
         return [each for each in covered if owners[each.subject] == interest.user_id]
 
     def _tell(self) -> None:
+        self._tells_soon = False
         told, self._news = self._news, asyncio.Event()
         told.set()
 

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 
 from services.gateway.bodies import STRATEGY_ID, Symbol
 from services.gateway.conditions import Name, Reason, TaskConditions, moment
-from services.gateway.event_types import Types
+from services.gateway.event_types import PushedTypes, Types
 from services.gateway.problems import invalid_input
 from shared.domain.errors import FieldError
 from shared.domain.orders import OrderState
@@ -161,7 +161,7 @@ class LiveQuery(_Query):
         None, description="of this task, its branches included"
     )
     user_id: Name | None = Field(None, description="of this user's tasks and schedules")
-    types: Types = Field(default_factory=list, description=_TYPES)
+    types: PushedTypes = Field(default_factory=list, description=_TYPES)
     after: _After | None = Field(
         None, description="the position of the last change that was seen; without it, what comes from now on"
     )

@@ -1,6 +1,6 @@
 """The status service as the gateway sees it: tables that may be behind, or away."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 from uuid import UUID
@@ -10,6 +10,7 @@ import msgspec
 
 from shared.domain.errors import FieldError, InvalidInput, Unavailable
 from shared.domain.schedule_state import ScheduleState
+from shared.result_backend import ProgressReport
 from shared.telemetry import current_traceparent
 
 PATIENCE = httpx.Timeout(2.0, connect=0.5)
@@ -17,6 +18,8 @@ HEALTH_PATIENCE = httpx.Timeout(4.0, connect=0.5)
 """The service itself gives PostgreSQL and Redis three seconds to answer."""
 LIVE_PATIENCE = httpx.Timeout(10.0, connect=0.5)
 """Many tasks at once, counted by conditions that need not have an index."""
+LISTENING = httpx.Timeout(2.0, connect=0.5, read=5.0)
+"""The service is not silent for more than a second while it passes reports on."""
 LIVE_LIMIT = 10_000
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32)
 
@@ -139,6 +142,17 @@ class StatusClient:
     async def schedule_history(self, schedule_id: UUID, parameters: Parameters) -> bytes | None:
         """Return a page of a schedule's history as JSON, None when it is not projected. Raises InvalidInput."""
         return await self._get(f"/schedules/{schedule_id}/history", parameters)
+
+    async def progress(self) -> AsyncGenerator[ProgressReport | None]:
+        """Yield what workers say of their steps, and None as a sign of life; ends when Redis goes away."""
+        try:
+            async with self._http.stream("GET", "/progress", timeout=LISTENING) as response:
+                if response.status_code != httpx.codes.OK:
+                    raise _unavailable()
+                async for line in response.aiter_lines():
+                    yield _decode(line.encode(), ProgressReport) if line else None
+        except httpx.HTTPError as error:
+            raise _unavailable() from error
 
     async def parts(self) -> dict[str, dict[str, Any]]:
         """Return the parts behind the service by name, each with `up` and `detail`."""

@@ -4,6 +4,7 @@ import uvicorn
 
 from services.status.app import create_app
 from services.status.settings import StatusSettings
+from shared.http_server import Server
 from shared.logging import configure_logging
 from shared.telemetry import configure_tracing
 
@@ -13,9 +14,11 @@ def main() -> None:
     settings = StatusSettings()
     configure_logging(settings.log_format, settings.log_level)
     configure_tracing("status")
-    uvicorn.run(
-        create_app(settings), host=settings.status_host, port=settings.status_port, log_config=None, access_log=False
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app, host=settings.status_host, port=settings.status_port, log_config=None, access_log=False
     )
+    Server(config, end_streams=lambda: app.state.resources.progress_reports.close()).run()
 
 
 if __name__ == "__main__":

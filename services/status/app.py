@@ -25,6 +25,8 @@
                                  "nominal_at", "last_at", "request_id", "task_id", "reason", "running_task_id", "count",
                                  "actor"} of each event, what does not apply is null, and {"task_state", "task_status"}
                                  of its run as it is now; 404 schedule_not_found
+    GET /progress                200 application/x-ndjson without end: a `ProgressReport` a line, as workers make them;
+                                 an empty line a second in silence; ends when Redis goes away
     GET /health/live             200 {"status": "live"}
     GET /health/ready            200 {"status": "ready"|"degraded", "parts": {name: {"up", "detail", ...}}}
                                  parts: database, redis, projector (lag_events, lag_seconds, position),
@@ -42,7 +44,7 @@ from fastapi import FastAPI
 
 from services.status import problems
 from services.status.resources import open_resources
-from services.status.routes import health, orders, schedules, tasks
+from services.status.routes import health, orders, progress, schedules, tasks
 from services.status.settings import StatusSettings
 
 
@@ -60,5 +62,6 @@ def create_app(settings: StatusSettings) -> FastAPI:
     app.include_router(tasks.router)
     app.include_router(orders.router)
     app.include_router(schedules.router)
+    app.include_router(progress.router)
     app.include_router(health.router)
     return app

@@ -7,9 +7,7 @@ import msgspec
 from services.status.quiet_redis import QuietRedis
 from shared.domain.phases import CeleryState
 from shared.domain.views import TaskView
-from shared.result_backend import ResultMeta, decode_meta, result_key
-
-STEP_PROGRESS = "step_progress"
+from shared.result_backend import STEP_PROGRESS, ResultMeta, decode_meta, result_key
 
 
 class LiveProgress:

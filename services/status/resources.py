@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 
 from services.status.database import create_engine
 from services.status.live_progress import LiveProgress
+from services.status.progress_reports import ProgressReports
 from services.status.quiet_redis import QuietRedis
 from services.status.settings import StatusSettings
 from services.status.workers import Heartbeats
@@ -55,6 +56,7 @@ class Resources:
     redis: Redis
     objects: ObjectStore
     live_progress: LiveProgress
+    progress_reports: ProgressReports
     heartbeats: Heartbeats
 
 
@@ -78,6 +80,7 @@ async def open_resources(settings: StatusSettings) -> AsyncIterator[Resources]:
                 redis=redis,
                 objects=open_store(settings),
                 live_progress=LiveProgress(quiet),
+                progress_reports=ProgressReports(redis),
                 heartbeats=Heartbeats(quiet),
             )
     finally:

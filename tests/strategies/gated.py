@@ -19,11 +19,12 @@ workflow = Workflow("gated", title="Waits for a test", parameters=Parameters)
 
 @workflow.step(each="symbol")
 def passed(ctx: Context[Parameters], symbol: str) -> str:
-    """Note the arrival, and wait for the gate to open."""
+    """Note the arrival, and wait for the gate to open; say so."""
     gate = ctx.parameters.gates / symbol
     gate.with_suffix(f".{ctx.task_id}").touch()
     pause = threading.Event()
     while not gate.exists():
+        ctx.progress(0, 1, "before the gate")
         pause.wait(0.01)
         ctx.checkpoint()
     return symbol.lower()

@@ -13,13 +13,14 @@ from starlette.requests import HTTPConnection
 from starlette.status import WS_1012_SERVICE_RESTART
 
 from services.gateway import examples
-from services.gateway.changes import Change
+from services.gateway.changes import Pushed
 from services.gateway.components import beside, components
-from services.gateway.event_stream import MEDIA_TYPE, EventStream
+from services.gateway.event_stream import MEDIA_TYPE, event_stream
 from services.gateway.event_types import topics_of
 from services.gateway.live import Interest
 from services.gateway.openapi import problems
 from services.gateway.queries import POSITION, LiveQuery
+from shared.http_server import Stream
 
 router = APIRouter(prefix="/api/live", tags=["events"])
 sockets = APIRouter(prefix="/api/live")
@@ -48,16 +49,15 @@ _LastEventId = Annotated[
         **_PROBLEMS,
     },
 )
-async def stream(
-    request: Request, query: Annotated[LiveQuery, Query()], last_event_id: _LastEventId = None
-) -> EventStream:
+async def stream(request: Request, query: Annotated[LiveQuery, Query()], last_event_id: _LastEventId = None) -> Stream:
     """Push every change as it comes: `{"position", "type", "task_id", "subject", "at", "data"}`.
 
     After a position it begins with what came next, without a gap or a repeat; without one, with what comes from now on.
+    `execution.progress` tells how far a running step is, with `position` null: it is not in the log, and not resumed.
     A comment shows every 15 seconds that the stream lives. The same is at this address as a WebSocket, one JSON text a
     change.
     """
-    return EventStream(await _listen(request, query, last_event_id))
+    return event_stream(await _listen(request, query, last_event_id))
 
 
 @sockets.websocket("")
@@ -72,7 +72,7 @@ async def push(socket: WebSocket, query: Annotated[LiveQuery, Query()], last_eve
 
 async def _listen(
     connection: HTTPConnection, query: LiveQuery, last_event_id: str | None
-) -> AsyncGenerator[Sequence[Change]]:
+) -> AsyncGenerator[Sequence[Pushed]]:
     live = components(connection).live
     after = last_event_id or query.after
     start = await live.start(None if after is None else int(after))
@@ -84,12 +84,12 @@ async def _listen(
     return live.batches(interest, start)
 
 
-async def _send(socket: WebSocket, batches: AsyncGenerator[Sequence[Change]], gone: asyncio.Event) -> None:
+async def _send(socket: WebSocket, batches: AsyncGenerator[Sequence[Pushed]], gone: asyncio.Event) -> None:
     try:
         async with aclosing(batches):
             async for batch in batches:
-                for change in batch:
-                    await socket.send_text(change.body.decode())
+                for each in batch:
+                    await socket.send_text(each.body.decode())
         await socket.close(WS_1012_SERVICE_RESTART, "The gateway stops: connect again, after the last position.")
     except WebSocketDisconnect:
         pass

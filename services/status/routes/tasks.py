@@ -11,7 +11,6 @@ from services.status import queries
 from services.status.cursors import TaskCursor, decode_number_cursor, decode_task_cursor, encode_task_cursor
 from services.status.explaining import reason
 from services.status.filters import LiveFilter, Page, TaskFilter
-from services.status.live_progress import STEP_PROGRESS
 from services.status.pages import json_answer, page_of
 from services.status.projector import PROJECTOR, RUN_TOPICS
 from services.status.resources import Resources
@@ -20,6 +19,7 @@ from shared.documents import event_document, step_document, task_document
 from shared.domain.views import TaskView
 from shared.log.positions import read_position
 from shared.log.runs import task_not_found
+from shared.result_backend import STEP_PROGRESS
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 

@@ -14,7 +14,7 @@ from services.executor.progress import RedisBoard, RunProgress
 from shared.domain.execution import WorkflowExecution
 from shared.log.event_log import EventLog
 from shared.objects.memory import MemoryObjectStore
-from shared.result_backend import WRITE, ResultMeta, result_key, write_arguments
+from shared.result_backend import WRITE, ResultMeta, result_key, write_arguments, write_keys
 from shared.settings import sqlalchemy_url
 from shared.workflow.context import Position, Progress
 from tests.builders import complete_all, complete_next, failure, running, stamp
@@ -134,7 +134,7 @@ def test_progress_of_a_late_worker_never_overwrites_its_successor(backend: Backe
 
     def put(attempt: int, sequence: int) -> int:
         meta = ResultMeta(task_id="t", status="STARTED", result=None, attempt=attempt, sequence=sequence)  # type: ignore[arg-type]
-        written: int = write(keys=[result_key("t")], args=write_arguments(meta, ttl_seconds=60))
+        written: int = write(keys=write_keys(meta), args=write_arguments(meta, ttl_seconds=60))
         return written
 
     assert put(1, 5) == 1
