@@ -8,6 +8,7 @@ import pytest
 
 from infra.migrations.migrate import migrate
 from tests import servers
+from tests.copies import Copies
 from tests.e2e.stack import Stack
 from tests.s3_server import S3Server, s3_server
 
@@ -50,12 +51,19 @@ def migrated_template(postgres_server: servers.Postgres) -> Iterator[str]:
     postgres_server.drop(url)
 
 
+@pytest.fixture(scope="session")
+def migrated_copies(postgres_server: servers.Postgres, migrated_template: str) -> Iterator[Copies]:
+    """Copies of it, made ahead."""
+    with Copies(postgres_server, migrated_template) as copies:
+        yield copies
+
+
 @pytest.fixture
-def migrated_database_url(postgres_server: servers.Postgres, migrated_template: str) -> Iterator[str]:
+def migrated_database_url(migrated_copies: Copies) -> Iterator[str]:
     """A database of the test's own with every migration applied."""
-    url = postgres_server.create(template=migrated_template)
+    url = migrated_copies.take()
     yield url
-    postgres_server.drop(url)
+    migrated_copies.give_back(url)
 
 
 @pytest.fixture

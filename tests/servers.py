@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ from infra.local.valkey import start_valkey
 # Durability is not what these tests are about, and the stack's own tests do not use these servers.
 FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "max_wal_size": "4GB"}
 REDIS_DATABASES = 16
+MEMORY = "/dev/shm"
+ROOM = 4 << 30
+"""Bytes."""
 
 
 class Postgres:
@@ -84,7 +88,7 @@ def postgres() -> Iterator[Postgres]:
     if given := os.environ.get("DATABASE_URL"):
         yield Postgres(given)
         return
-    with open_folder() as folder:
+    with open_folder(in_memory=True) as folder:
         server = start_postgres(folder, port=free_port(), log=folder / "postgres.log", options=FAST)
         try:
             yield Postgres(server.url)
@@ -116,9 +120,13 @@ def _given_redis(url: str) -> Redis:
 
 
 @contextmanager
-def open_folder() -> Iterator[Path]:
-    """A temporary folder that the account which runs PostgreSQL can reach (pytest's own is closed)."""
-    for parent in (tempfile.gettempdir(), "/var/tmp", "/var/lib"):
+def open_folder(*, in_memory: bool = False) -> Iterator[Path]:
+    """A temporary folder that the account which runs PostgreSQL can reach (pytest's own is closed).
+
+    `in_memory`, if there is room: a copy of a database is hundreds of small files.
+    """
+    roomy = in_memory and Path(MEMORY).is_dir() and shutil.disk_usage(MEMORY).free > ROOM
+    for parent in (*([MEMORY] if roomy else []), tempfile.gettempdir(), "/var/tmp", "/var/lib"):
         if reaches(Path(parent)):
             break
     with tempfile.TemporaryDirectory(prefix="blotter-test-", dir=parent, ignore_cleanup_errors=True) as name:

@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from shared.log.async_event_log import AsyncEventLog
 from shared.telemetry import configure_tracing
+from tests.copies import Copies
 from tests.integration.gateway.stage import KEYS, ROOT, Stage, publish, settings, staged, strategy
-from tests.servers import Postgres
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,16 +34,14 @@ async def stage(catalogue_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lasting_stage(
-    postgres_server: Postgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Stage]:
+async def lasting_stage(migrated_copies: Copies, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """A gateway in open mode for all tests of a module, none of which writes."""
-    url = postgres_server.create(template=migrated_template)
+    url = migrated_copies.take()
     async with AsyncEventLog(url) as log:
         await publish(log, strategy())
     async with staged(settings(url, home=tmp_path_factory.mktemp("home"))) as running:
         yield running
-    postgres_server.drop(url)
+    migrated_copies.give_back(url)
 
 
 @pytest.fixture
