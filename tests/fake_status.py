@@ -24,6 +24,7 @@ from shared.log.schedules import decode_snapshot, encode_snapshot
 from shared.objects import MemoryObjectStore
 from shared.result_backend import ProgressReport
 from tests.builders import NOW
+from tests.fake_queues import FakeQueues
 
 PARTS = ("database", "redis", "projector", "dispatcher", "results", "orders", "workers", "scheduler")
 ENDED = [status(phase) for phase in Phase if phase.ended]
@@ -77,6 +78,7 @@ class FakeStatus:
         self._schedules: dict[UUID, _Shown] = {}
         self.away = False
         self.down: set[str] = set()
+        self.queues = FakeQueues()
         self.position = 0
         self.most_live = 10_000
         self.on_live: Callable[[], None] = lambda: None
@@ -137,6 +139,8 @@ class FakeStatus:
             return self._live(query)
         if path == "/orders":
             return self._orders(query)
+        if path == "/queues":
+            return _json(self.queues.document([row.view for row in self._rows.values()]))
         if path == "/schedules":
             return self._list_schedules(query)
         if found := _HISTORY.fullmatch(path):

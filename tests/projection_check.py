@@ -10,10 +10,11 @@ import sqlalchemy as sa
 
 from services.status.database import create_engine
 from services.status.projector import TOPICS
+from services.status.queue_projection import queue_row
 from services.status.rebuild import tables
 from services.status.rows import order_of, step_of, task_of
 from services.status.schedule_rows import history_row, schedule_row
-from services.status.tables import execution_steps, orders, schedule_history, schedules, workflow_executions
+from services.status.tables import execution_steps, orders, queues, schedule_history, schedules, workflow_executions
 from shared.domain.execution import WorkflowExecution, fold
 from shared.domain.schedule import Schedule
 from shared.domain.schedule import fold as fold_schedule
@@ -64,19 +65,23 @@ def differences(database_url: str) -> list[str]:
             {row["position"]: row for row in expected.history},
             {row["position"]: dict(row) for row in found[schedule_history]},
         ),
+        *_compare(queues, expected.queues, {row["priority"]: dict(row) for row in found[queues]}),
     ]
 
 
 class _Folded:
-    """The fold over the log: runs and schedules by id, each with the position of its last event, and histories."""
+    """The fold over the log: runs and schedules by id, each with the position of its last event, histories, queues."""
 
     def __init__(self, log: EventLog) -> None:
         self.runs: dict[UUID, tuple[WorkflowExecution, int]] = {}
         self.schedules: dict[UUID, tuple[Schedule, int]] = {}
         self.history: list[dict[str, Any]] = []
+        self.queues: dict[str, dict[str, Any]] = {}
         for recorded in _everything(log):
             if isinstance(recorded.event, ScheduleEvent):
                 self._take_in_schedule(recorded)
+            elif (row := queue_row(*recorded)) is not None:
+                self.queues[row["priority"]] = row
             else:
                 self._take_in_run(recorded)
 

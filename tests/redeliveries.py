@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from random import Random
 from uuid import UUID
 
@@ -11,6 +11,7 @@ import pytest
 
 from services.executor.dispatching import Store
 from services.executor.live_run import LiveRun, RunState
+from shared.domain.priority import Priority
 from shared.log.positions import AlreadyProcessed
 from shared.log.runs import Recorded
 from tests.unit.executor.desk import Desk, RedisAway
@@ -37,12 +38,24 @@ class FaultyStore:
         """Return what was committed."""
         return self._store.load()
 
-    def commit(self, changed: Sequence[LiveRun], ended: Sequence[UUID], *, after: int, position: int) -> None:
+    def paused(self) -> Collection[Priority]:
+        """Return the paused levels that were committed."""
+        return self._store.paused()
+
+    def commit(
+        self,
+        changed: Sequence[LiveRun],
+        ended: Sequence[UUID],
+        *,
+        after: int,
+        position: int,
+        paused: Collection[Priority] | None = None,
+    ) -> None:
         """Commit; raises ConnectionLost before it or after it, once."""
         if self.loses_commit:
             self.loses_commit = False
             raise ConnectionLost
-        self._store.commit(changed, ended, after=after, position=position)
+        self._store.commit(changed, ended, after=after, position=position, paused=paused)
         if self.loses_answer:
             self.loses_answer = False
             raise ConnectionLost

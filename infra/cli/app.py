@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli.commands import database, demo, doctor, objects, schedules, stack, tasks
+from infra.cli.commands import database, demo, doctor, objects, queues, schedules, stack, tasks
 from infra.cli.failures import CommandError, RefusedError
 from infra.local.failures import AlreadyRunningError, LocalError, PortTakenError, SettingsError
 
@@ -36,6 +36,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(schedules.app, name="schedule")
+app.add_typer(queues.app, name="queues")
 app.add_typer(objects.app, name="objects")
 
 

@@ -3,10 +3,11 @@ ones stop that are cancelled or are to make way.
 
 It remembers what it has seen by its position, committed together with the live runs. It sends a run after the commit
 that brought it, and writes down what it has sent with the next one; a crash in between repeats a pointer, which is
-harmless, and loses none.
+harmless, and loses none. Which levels are paused is committed with the position too; as long as one is, whatever lies
+in Redis and is not to be there is taken out, whoever has put it there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -17,7 +18,7 @@ import structlog
 
 from services.executor.live_run import LiveRun, RunState
 from services.executor.live_runs import LiveRuns
-from services.executor.pointers import Sender
+from services.executor.pointers import Sender, message_id
 from services.executor.policy import DispatchPolicy
 from services.executor.preempting import Preemption, choose
 from services.executor.pressing import Reminders, overdue
@@ -30,6 +31,8 @@ from shared.domain.branch import Branch
 from shared.domain.errors import NotFound, Refused, VersionConflict
 from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
+from shared.domain.priority import Priority
+from shared.domain.queue_events import QUEUE_TOPICS
 from shared.log.event_log import EventLog
 from shared.log.positions import unseen
 from shared.log.runs import Recorded
@@ -47,8 +50,22 @@ class Store(Protocol):
     def load(self) -> tuple[int, list[LiveRun]]:
         """Return the position processed so far and the runs that were live then."""
 
-    def commit(self, changed: Sequence[LiveRun], ended: Sequence[UUID], *, after: int, position: int) -> None:
-        """Write what changed and move from `after` to `position`, all or nothing; raises AlreadyProcessed."""
+    def paused(self) -> Collection[Priority]:
+        """Return the levels that were paused then."""
+
+    def commit(
+        self,
+        changed: Sequence[LiveRun],
+        ended: Sequence[UUID],
+        *,
+        after: int,
+        position: int,
+        paused: Collection[Priority] | None = None,
+    ) -> None:
+        """Write what changed and move from `after` to `position`, all or nothing; raises AlreadyProcessed.
+
+        Without `paused` the same levels stay paused.
+        """
 
 
 class Dispatcher:
@@ -72,6 +89,7 @@ class Dispatcher:
         happened.Failed.TOPIC,
         happened.Restarted.TOPIC,
         *(event.TOPIC for event in BRANCH_MOVES),
+        *QUEUE_TOPICS,
     )
 
     def __init__(
@@ -91,10 +109,12 @@ class Dispatcher:
         self._policy = policy
         self._now = now
         self._position = 0
-        self._begin(())
+        self._begin((), paused=())
 
-    def _begin(self, runs: Sequence[LiveRun]) -> None:
-        self._runs = LiveRuns(runs, window=self._policy.window, aging=self._policy.aging)
+    def _begin(self, runs: Sequence[LiveRun], *, paused: Collection[Priority]) -> None:
+        self._runs = LiveRuns(runs, window=self._policy.window, aging=self._policy.aging, paused=paused)
+        self._paused = frozenset(paused)
+        self._is_clear = not paused
         self._watch = Watch()
         self._reminders = Reminders()
         self._sighting: Sighting | None = None
@@ -105,7 +125,7 @@ class Dispatcher:
     def start(self) -> int:
         """Load the live runs as they were at the last commit; unsent ones are sent at the next tick."""
         self._position, runs = self._store.load()
-        self._begin(runs)
+        self._begin(runs, paused=self._store.paused())
         return self._position
 
     def process(self, batch: Sequence[Recorded]) -> None:
@@ -119,6 +139,7 @@ class Dispatcher:
     def tick(self) -> timedelta | None:
         """Send, let due retries fall due, have runs stop, look after workers; return the time until more is due."""
         self._withdraw()
+        self._keep_clear()
         if self._runs.admit():
             self._commit(self._position)  # before they are sent: whoever may be with a worker has its place for sure
         if not self._send():
@@ -149,6 +170,8 @@ class Dispatcher:
         if self._watch.is_new_generation(sighting):
             logger.warning("reconciler.new_generation", action="Redis lost what it held; all pointers are sent again")
             self._take_back(list(self._runs.sent()))
+        if self._runs.paused:
+            self._is_clear = self._is_clear and sighting.queued <= self._wanted()
         self._runs.slots = sum(worker.concurrency for worker in sighting.workers.values())
         self._take_back(self._watch.lost_pointers(sighting, self._runs.sent(), now))
         for lost in self._watch.lost_runs(sighting, self._runs.at_work(), now):
@@ -228,11 +251,23 @@ class Dispatcher:
         if runs := self._runs.withdrawn():
             self._sender.withdraw(runs)
 
+    def _keep_clear(self) -> None:
+        """Take out of Redis what a pause holds back; a Redis that does not hear of it is looked at again."""
+        if self._runs.paused and not self._is_clear and (taken := self._sender.clear(self._wanted())):
+            logger.info("dispatcher.cleared", paused=sorted(self._runs.paused), pointers=taken)
+        self._is_clear = True
+
+    def _wanted(self) -> set[str]:
+        return {message_id(run.id, run.attempt) for run in self._runs.sent()}
+
     def _commit(self, position: int) -> None:
         changed, ended = self._runs.changes()
+        paused = self._runs.paused
         if changed or ended or position != self._position:
-            self._store.commit(changed, ended, after=self._position, position=position)
-            self._position = position
+            news = None if paused == self._paused else paused
+            self._store.commit(changed, ended, after=self._position, position=position, paused=news)
+            self._is_clear = self._is_clear and news is None
+            self._position, self._paused = position, paused
 
     def _send(self) -> int:
         """Send what is released, branches of one stage that come one after the other together."""

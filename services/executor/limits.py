@@ -3,7 +3,8 @@
 A key is what authors name (`venue:alpaca`), over all runs, and for the branches of one run the run itself. Pure: a
 place is held from the release of a run until its attempt has ended. Whoever waits for a place waits outside the levels'
 queues and makes nobody yield. Places are given on release only, to all at once and in the order of their turns: so
-nobody takes one that another has waited for, whatever came in between.
+nobody takes one that another has waited for, whatever came in between. Runs of a paused level have no turns, and hold
+no place meanwhile.
 """
 
 import heapq
@@ -13,6 +14,7 @@ from itertools import count
 from uuid import UUID
 
 from services.executor.live_run import LiveRun
+from shared.domain.priority import Priority
 
 Rank = tuple[int, bool, int]
 """The order in which parked runs have their turn: by level, then who goes on where it was, then as they came."""
@@ -24,10 +26,14 @@ def rank(run: LiveRun) -> Rank:
 
 
 class Limits:
-    """Places by key. `share` tells how many branches of a run may be at work when its author does not say."""
+    """Places by key. `share` tells how many branches of a run may be at work when its author does not say, and
+    `is_held_back` who has no turn for now.
+    """
 
-    def __init__(self, share: Callable[[LiveRun], int]) -> None:
+    def __init__(self, share: Callable[[LiveRun], int], is_held_back: Callable[[LiveRun], bool]) -> None:
         self._share = share
+        self._is_held_back = is_held_back
+        self._held_back: defaultdict[Priority, list[LiveRun]] = defaultdict(list)
         self._taken: Counter[str] = Counter()
         self._held: dict[UUID, tuple[str, ...]] = {}
         self._parked: defaultdict[str, list[tuple[Rank, int, LiveRun]]] = defaultdict(list)
@@ -54,6 +60,16 @@ class Limits:
         """Take the places of a run back, if it has any."""
         self._taken.subtract(self._held.pop(run.id, ()))
 
+    def holders(self) -> list[UUID]:
+        """Return who has places."""
+        return list(self._held)
+
+    def resume(self, level: Priority) -> None:
+        """Let the runs of a level, which is not paused any more, have their turns."""
+        for run in self._held_back.pop(level, ()):
+            if run.is_parked:
+                self.park(run)
+
     def admit(self) -> Iterator[LiveRun]:
         """Yield the parked runs that have a place now, each with it, those that have ended left out."""
         turns = [(rank(run), key) for key in list(self._parked) if (run := self._first(key)) is not None]
@@ -78,8 +94,10 @@ class Limits:
     def _first(self, key: str) -> LiveRun | None:
         """Return who has the next turn at a key, None when nobody waits there any more."""
         queue = self._parked[key]
-        while queue and not queue[0][-1].is_parked:
-            heapq.heappop(queue)
+        while queue and (self._is_held_back(queue[0][-1]) or not queue[0][-1].is_parked):
+            *_, run = heapq.heappop(queue)
+            if run.is_parked:
+                self._held_back[run.level].append(run)
         if not queue:
             del self._parked[key]
             return None

@@ -35,7 +35,7 @@ class LiveRun(msgspec.Struct, kw_only=True):
     pointer in the queue of `sent_level`, which is above its own level if it has waited for long. A running one came
     from that queue; it has started at `started_at`, with `spent_seconds` of its time used up before. Since `asked_at`
     it is asked to stop, for the task `yields_to` or because it is cancelled, by force if `forced`. A joining one has
-    `started_at` while at least one of its branches is at work.
+    `started_at` while at least one of its branches is at work; one that `joined` goes on after them.
     """
 
     id: UUID
@@ -66,6 +66,7 @@ class LiveRun(msgspec.Struct, kw_only=True):
     symbol: str | None = None
     limits: dict[str, int] = {}
     max_parallel: int | None = None
+    joined: bool = False
 
     @property
     def is_branch(self) -> bool:
@@ -76,6 +77,11 @@ class LiveRun(msgspec.Struct, kw_only=True):
     def branch_id(self) -> UUID | None:
         """Return the stream of a branch, None for a main line."""
         return self.id if self.is_branch else None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Tell whether it is part of a run that has begun and has not given way: a pause of its level lets it go on."""
+        return self.is_branch or self.joined
 
     @property
     def is_parked(self) -> bool:

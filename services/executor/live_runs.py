@@ -21,6 +21,7 @@ from shared.domain.branch_events import BranchEvent
 from shared.domain.events import Event
 from shared.domain.execution import WorkflowExecution
 from shared.domain.priority import Priority
+from shared.domain.queue_events import QueueEvent, QueuePaused
 
 LEAST_SHARE = 1
 """Branches of one run that may be at work at once, however few slots there are."""
@@ -29,19 +30,23 @@ LEAST_SHARE = 1
 class LiveRuns:
     """All live runs, the waiting ones in a queue a level, with at most `window` of a level in Redis.
 
-    A run of a lower level that has waited for `aging` may be released in place of one of a higher level. `slots` is how
-    many attempts the workers take at once, as far as they were seen.
+    A run of a lower level that has waited for `aging` may be released in place of one of a higher level; what waits of
+    the levels `paused` is not released at all. `slots` is how many attempts the workers take at once, as far as they
+    were seen.
     """
 
-    def __init__(self, runs: Iterable[LiveRun] = (), *, window: int, aging: timedelta) -> None:
+    def __init__(
+        self, runs: Iterable[LiveRun] = (), *, window: int, aging: timedelta, paused: Iterable[Priority] = ()
+    ) -> None:
         self._window = window
         self.slots = 0
         self._runs: dict[UUID, LiveRun] = {}
-        self._queues = Queues(age=aging)
-        self._limits = Limits(self._share)
+        self._queues = Queues(age=aging, paused=paused)
+        self._limits = Limits(self._share, self._queues.holds_back)
         self._stages = Stages()
         self._sent: dict[Priority, dict[UUID, LiveRun]] = {level: {} for level in Priority}
         self._waiting = dict.fromkeys(Priority, 0)
+        self._waiting_under_way = dict.fromkeys(Priority, 0)
         self._at_work: dict[UUID, LiveRun] = {}
         self._due: list[tuple[datetime, UUID]] = []
         self._changed: set[UUID] = set()
@@ -57,8 +62,7 @@ class LiveRuns:
             self._limits.hold(run)
         elif run.is_parked and not self._limits.park(run):
             run.state = RunState.WAITING
-        if run.state is RunState.WAITING:
-            self._waiting[run.level] += 1
+        self._count(run, 1)
         self._stages.place(run)
         if run.is_sent:
             self._sent[run.sent_level or run.level][run.id] = run
@@ -69,9 +73,14 @@ class LiveRuns:
         elif run.state is RunState.RETRYING and run.due_at is not None:
             heapq.heappush(self._due, (run.due_at, run.id))
 
-    def _leave(self, run: LiveRun) -> None:
+    def _count(self, run: LiveRun, by: int) -> None:
         if run.state is RunState.WAITING:
-            self._waiting[run.level] -= 1
+            self._waiting[run.level] += by
+            if run.is_under_way:
+                self._waiting_under_way[run.level] += by
+
+    def _leave(self, run: LiveRun) -> None:
+        self._count(run, -1)
         if run.is_sent:
             del self._sent[run.sent_level or run.level][run.id]
         self._stages.leave(run)
@@ -81,6 +90,9 @@ class LiveRuns:
         """Take in what happened at `position`."""
         if isinstance(event, happened.Submitted):
             self._add(_submitted(position, event))
+            return
+        if isinstance(event, QueueEvent):
+            self._pause_or_resume(event)
             return
         run = self._runs.get(event.originator_id)
         if run is None:
@@ -110,7 +122,7 @@ class LiveRuns:
             case happened.StageOpened():
                 self._open_stage(run, position, event)
             case happened.StageClosed():
-                self._wait(run, position, event.at, resumed=True)
+                self._wait(run, position, event.at, resumed=True, joined=True)
             case happened.CancelRequested(force=force):
                 self._cancel(run, position, event.at, forced=force)
             case happened.Cancelled() | happened.Succeeded() | happened.Failed():
@@ -193,6 +205,25 @@ class LiveRuns:
         self._changed.discard(run.id)
         self._ended.add(run.id)
 
+    def _pause_or_resume(self, event: QueueEvent) -> None:
+        if not isinstance(event, QueuePaused):
+            self._queues.resume(event.level)
+            self._limits.resume(event.level)
+            return
+        self._queues.pause(event.level)
+        holders = (self._runs[stream] for stream in self._limits.holders())
+        for run in {run.id: run for run in chain(self.sent(), holders)}.values():
+            if run.state is RunState.WAITING and self._queues.holds_back(run):
+                self._hold_back(run)
+
+    def _hold_back(self, run: LiveRun) -> None:
+        """Have a run wait here again that waits in Redis, or has places under limits; it keeps its turn."""
+        self._leave(run)
+        self._limits.free(run)
+        run.resumed = run.resumed or run.is_sent
+        run.state, run.sent_at, run.sent_level = RunState.PARKED, None, None
+        self._enter(run)
+
     def ask(self, run: LiveRun, at: datetime, *, yields_to: str) -> None:
         """Note that a running run was asked to make way."""
         if run.state is RunState.RUNNING:
@@ -222,8 +253,13 @@ class LiveRuns:
 
         Otherwise all slots, and as many again in Redis, so that no worker waits for the dispatcher.
         """
-        others = sum(self._waiting.values()) - self._stages.waiting(run.task_id)
+        others = sum(self.depths().values()) - self._stages.waiting(run.task_id)
         return max(self.slots // 2 if others else 2 * self.slots, LEAST_SHARE)
+
+    @property
+    def paused(self) -> frozenset[Priority]:
+        """Return the levels that are paused."""
+        return self._queues.paused
 
     def full_limits(self) -> list[str]:
         """Return the keys of limits for whose places runs wait."""
@@ -242,8 +278,9 @@ class LiveRuns:
         return chain.from_iterable(sent.values() for sent in self._sent.values())
 
     def depths(self) -> Mapping[Priority, int]:
-        """Return how many runs of each level wait for a worker, in Redis or not; parked ones do not."""
-        return self._waiting
+        """Return how many runs of each level wait for a worker, in Redis or not; parked ones and paused ones do not."""
+        paused = self.paused
+        return self._waiting | {level: self._waiting_under_way[level] for level in paused} if paused else self._waiting
 
     def first(self, level: Priority, number: int) -> list[LiveRun]:
         """Return the first waiting runs of a level, about in the order in which they will run."""
@@ -308,6 +345,7 @@ _IDLE: Mapping[str, Any] = {
     "due_at": None,
     "sent_at": None,
     "sent_level": None,
+    "joined": False,
     "started_at": None,
     "asked_at": None,
     "yields_to": None,

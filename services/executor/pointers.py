@@ -1,6 +1,6 @@
 """Celery messages that point at runs: what they hold, and under which id they travel."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
@@ -17,8 +17,8 @@ from kombu.pidbox import Mailbox
 
 from services.executor.interruption import EXIT_GRACE
 from services.executor.live_run import LiveRun
-from services.executor.messages import queued, remove
-from services.executor.queues import BRANCH, INTERRUPT_RUN, RUN
+from services.executor.messages import queued, queued_runs, remove
+from services.executor.queues import BRANCH, INTERRUPT_RUN, POINTERS, RUN
 from shared.heartbeats import FULL_LIMITS_KEY, FULL_LIMITS_TTL
 from shared.routing import level_queue
 
@@ -37,6 +37,9 @@ class Sender(Protocol):
 
     def withdraw(self, runs: Sequence[LiveRun]) -> int:
         """Take the pointers of runs that have ended out of their queues; return how many no worker had taken."""
+
+    def clear(self, wanted: Collection[str]) -> int:
+        """Take every pointer out of the queues whose message is not `wanted`; return how many no worker had taken."""
 
     def interrupt(self, run: LiveRun, *, grace: timedelta | None) -> None:
         """Have the worker of a running attempt interrupt it, and end its child after `grace`; may get lost."""
@@ -92,6 +95,15 @@ class CelerySender:
             return remove(self._redis, found)
         except redis.RedisError as error:
             logger.warning("pointers.not_withdrawn", pointers=len(ids), error=str(error))
+            return 0
+
+    def clear(self, wanted: Collection[str]) -> int:
+        """Look through the queues of runs, which hold no more than a window each."""
+        try:
+            found = [message for message in queued_runs(self._redis) if message.task in POINTERS]
+            return remove(self._redis, [message for message in found if message.id not in wanted])
+        except redis.RedisError as error:
+            logger.warning("pointers.not_cleared", error=str(error))
             return 0
 
     def interrupt(self, run: LiveRun, *, grace: timedelta | None) -> None:

@@ -3,7 +3,7 @@
 As many runs make way as runs of a higher level wait without a slot, no more: those that make way already are counted.
 The lowest level goes first, and in it the youngest attempt, which loses the least. A run that goes on after it was
 preempted, or that had its turn because it had waited so long, keeps its worker for a slice of time, and one that was
-preempted often enough keeps it to the end.
+preempted often enough keeps it to the end. Nobody makes way for a level that is paused.
 """
 
 from collections import Counter
@@ -46,7 +46,7 @@ def choose(
         waiting = runs.depths()[level]
         serving = [worker for worker in workers.values() if level_queue(level) in worker.queues]
         provided = _provide(waiting, serving, slots)
-        if provided == waiting:
+        if provided == waiting or level in runs.paused:
             continue
         names = {worker.name for worker in serving}
         eligible = (

@@ -132,7 +132,7 @@ class Repair:
     def _live_runs(self) -> tuple[int, list[LiveRun]]:
         """Return the runs that are live by the log itself: the dispatcher's table, and what came after it."""
         position, stored = self._store.load()
-        runs = LiveRuns(stored, window=1, aging=timedelta.max)
+        runs = LiveRuns(stored, window=1, aging=timedelta.max, paused=self._store.paused())
         while page := self._log.read(position, limit=PAGE, topics=Dispatcher.topics):
             for recorded in page:
                 take_in(runs, recorded, self._log)

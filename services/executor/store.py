@@ -1,6 +1,6 @@
 """What a follower keeps in memory, in PostgreSQL too: written in the transaction that moves its position."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.executor.live_run import LiveRun
 from services.executor.open_orders import OpenOrder
-from services.executor.tables import live_runs, open_orders, positions
+from services.executor.tables import live_runs, open_orders, paused_levels, positions
+from shared.domain.priority import Priority
 from shared.log.positions import advance, read_position
 
 Row = TypeVar("Row", bound=msgspec.Struct)
@@ -45,16 +46,50 @@ class RowStore(Generic[Row, Key]):
         Raises AlreadyProcessed when another replica has moved the position, and then writes nothing.
         """
         with self._engine.begin() as connection:
-            advance(connection, positions, self._follower, after=after, position=position)
-            if changed:
-                connection.execute(self._upsert, [_columns(row) for row in changed])
-            if gone:
-                connection.execute(self._delete, {"gone": list(gone)})
+            self._write(connection, changed, gone, after=after, position=position)
+
+    def _write(
+        self, connection: sa.Connection, changed: Sequence[Row], gone: Sequence[Key], *, after: int, position: int
+    ) -> None:
+        advance(connection, positions, self._follower, after=after, position=position)
+        if changed:
+            connection.execute(self._upsert, [_columns(row) for row in changed])
+        if gone:
+            connection.execute(self._delete, {"gone": list(gone)})
 
 
-def live_run_store(engine: sa.Engine, follower: str) -> RowStore[LiveRun, UUID]:
+class LiveRunStore(RowStore[LiveRun, UUID]):
+    """The dispatcher's live runs, and which levels are paused."""
+
+    def __init__(self, engine: sa.Engine, follower: str) -> None:
+        super().__init__(engine, follower, live_runs, LiveRun)
+
+    def paused(self) -> frozenset[Priority]:
+        """Return the levels that were paused at the last commit."""
+        with self._engine.connect() as connection:
+            return frozenset(Priority(level) for level in connection.scalars(sa.select(paused_levels.c.level)))
+
+    def commit(
+        self,
+        changed: Sequence[LiveRun],
+        gone: Sequence[UUID],
+        *,
+        after: int,
+        position: int,
+        paused: Collection[Priority] | None = None,
+    ) -> None:
+        """Write what changed, also which levels are paused if that is given. Raises AlreadyProcessed."""
+        with self._engine.begin() as connection:
+            self._write(connection, changed, gone, after=after, position=position)
+            if paused is not None:
+                connection.execute(sa.delete(paused_levels))
+            if paused:
+                connection.execute(sa.insert(paused_levels), [{"level": str(level)} for level in paused])
+
+
+def live_run_store(engine: sa.Engine, follower: str) -> LiveRunStore:
     """Return the dispatcher's live runs."""
-    return RowStore(engine, follower, live_runs, LiveRun)
+    return LiveRunStore(engine, follower)
 
 
 def open_order_store(engine: sa.Engine, follower: str) -> RowStore[OpenOrder, str]:

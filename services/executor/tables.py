@@ -1,4 +1,5 @@
-"""The dispatcher's own tables: the live runs, the open orders, and how far its followers have come."""
+"""The dispatcher's own tables: the live runs, the paused levels, the open orders, and how far its followers have
+come."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
@@ -40,7 +41,10 @@ live_runs = sa.Table(
     sa.Column("symbol", sa.Text),
     sa.Column("limits", JSONB, nullable=False),
     sa.Column("max_parallel", sa.Integer),
+    sa.Column("joined", sa.Boolean, nullable=False, server_default=sa.false()),
 )
+
+paused_levels = sa.Table("paused_levels", metadata, sa.Column("level", sa.Text, primary_key=True))
 
 open_orders = sa.Table(
     "open_orders",

@@ -117,6 +117,7 @@ class Task(BaseModel):
     preempted_by: str | None
     preempted_at: datetime | None
     submitted_at: datetime
+    waiting_since: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
     duration_seconds: float | None

@@ -85,8 +85,16 @@ async def _trader(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
     return caller
 
 
+async def _admin(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    require(caller, Role.ADMIN)
+    return caller
+
+
 BEARER = Security(HTTPBearer(auto_error=False, description="An API key, see BLOTTER_API_KEYS."))
 """Declares the scheme in the OpenAPI document; the middleware does the work."""
 
 Trader = Annotated[Caller, Depends(_trader)]
 """A caller who may submit and cancel."""
+
+Admin = Annotated[Caller, Depends(_admin)]
+"""A caller who may do everything."""

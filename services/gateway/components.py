@@ -22,6 +22,7 @@ from services.gateway.live import Live
 from services.gateway.past import Past
 from services.gateway.previews import Previews
 from services.gateway.progress_feed import ProgressFeed
+from services.gateway.queue_control import QueueControl
 from services.gateway.readiness import Readiness
 from services.gateway.reading import Reading
 from services.gateway.recent_writes import RecentWrites
@@ -63,6 +64,7 @@ class Components:
     backfills: Backfills
     previews: Previews
     schedule_reading: ScheduleReading
+    queue_control: QueueControl
     event_feed: EventFeed
     live: Live
     readiness: Readiness
@@ -112,6 +114,7 @@ async def open_components(
             backfills=Backfills(log, checks, schedule_decisions, keys),
             previews=Previews(checks, now=clock),
             schedule_reading=ScheduleReading(log, schedule_decisions, status, now=clock),
+            queue_control=QueueControl(log, status, now=clock),
             event_feed=EventFeed(log),
             live=live,
             readiness=Readiness(log, catalogue, status),

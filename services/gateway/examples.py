@@ -59,6 +59,7 @@ TASK: dict[str, Any] = {
     "preempted_by": None,
     "preempted_at": None,
     "submitted_at": "2026-01-30T14:30:00.125000Z",
+    "waiting_since": None,
     "started_at": "2026-01-30T14:30:00.161000Z",
     "finished_at": None,
     "duration_seconds": None,

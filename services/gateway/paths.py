@@ -9,11 +9,13 @@ from uuid import UUID
 from fastapi import Depends, HTTPException, Path, Request
 
 from shared.domain.errors import NotFound
+from shared.domain.priority import Priority
 from shared.log.runs import task_not_found
 from shared.log.schedules import schedule_not_found
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LONGEST_ECHO = 60
+_LEVEL = Path(json_schema_extra={"enum": [str(level) for level in Priority]}, description="a level")
 _ID = Path(json_schema_extra={"format": "uuid"}, description="what POST answered")
 
 
@@ -25,8 +27,15 @@ async def _schedule_id(request: Request, schedule_id: Annotated[str, _ID]) -> UU
     return _id_of(request, schedule_id, schedule_not_found)
 
 
+async def _level(priority: Annotated[str, _LEVEL]) -> Priority:
+    if priority not in list(Priority):
+        raise NotFound("queue", f"There is no queue {priority[:_LONGEST_ECHO]!r}: name one of {', '.join(Priority)}.")
+    return Priority(priority)
+
+
 TaskId = Annotated[UUID, Depends(_task_id)]
 ScheduleId = Annotated[UUID, Depends(_schedule_id)]
+Level = Annotated[Priority, Depends(_level)]
 
 
 def _id_of(request: Request, text: str, not_found: Callable[[str], NotFound]) -> UUID:

@@ -80,6 +80,12 @@ class DisableQuery(_Query):
     reason: Reason | None = Field(None, description="kept with the schedule, up to 500 characters")
 
 
+class PauseQuery(_Query):
+    """Why a queue is paused, or resumed."""
+
+    reason: Reason | None = Field(None, description="kept with the queue, up to 500 characters")
+
+
 class UpcomingQuery(_Query):
     """How many times to come."""
 

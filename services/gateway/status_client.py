@@ -61,6 +61,13 @@ class SchedulePage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+class ProjectedQueues(msgspec.Struct, frozen=True):
+    """The queues as the tables and Redis have them."""
+
+    items: list[dict[str, Any]]
+    maintenance: dict[str, Any]
+
+
 class _Version(msgspec.Struct):
     version: int
 
@@ -153,6 +160,13 @@ class StatusClient:
                     yield _decode(line.encode(), ProgressReport) if line else None
         except httpx.HTTPError as error:
             raise _unavailable() from error
+
+    async def queues(self) -> ProjectedQueues:
+        """Return the queues of the levels, and that of clean-ups, as JSON values."""
+        document = await self._get("/queues")
+        if document is None:
+            raise _unavailable()
+        return _decode(document, ProjectedQueues)
 
     async def parts(self) -> dict[str, dict[str, Any]]:
         """Return the parts behind the service by name, each with `up` and `detail`."""

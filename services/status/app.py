@@ -27,6 +27,10 @@
                                  of its run as it is now; 404 schedule_not_found
     GET /progress                200 application/x-ndjson without end: a `ProgressReport` a line, as workers make them;
                                  an empty line a second in silence; ends when Redis goes away
+    GET /queues                  200 {"items": [{"priority", "depth", "oldest_seconds", "paused", "paused_at",
+                                 "paused_by", "pause_reason", "consumers"}], "maintenance": {"depth", "consumers"}},
+                                 highest level first; `consumers` are names of workers; what Redis alone knows is null
+                                 while it is away
     GET /health/live             200 {"status": "live"}
     GET /health/ready            200 {"status": "ready"|"degraded", "parts": {name: {"up", "detail", ...}}}
                                  parts: database, redis, projector (lag_events, lag_seconds, position),
@@ -44,7 +48,7 @@ from fastapi import FastAPI
 
 from services.status import problems
 from services.status.resources import open_resources
-from services.status.routes import health, orders, progress, schedules, tasks
+from services.status.routes import health, orders, progress, queues, schedules, tasks
 from services.status.settings import StatusSettings
 
 
@@ -63,5 +67,6 @@ def create_app(settings: StatusSettings) -> FastAPI:
     app.include_router(orders.router)
     app.include_router(schedules.router)
     app.include_router(progress.router)
+    app.include_router(queues.router)
     app.include_router(health.router)
     return app

@@ -6,12 +6,13 @@ Without Redis the answer says less; it never fails for it.
 from datetime import datetime
 from uuid import UUID
 
-from services.status import queries, schedule_queries
+from services.status import queries, queues, schedule_queries
 from services.status.reasons import (
     busy_reason,
     held_reason,
     limit_reason,
     no_worker_reason,
+    paused_reason,
     queued_reason,
     retry_reason,
 )
@@ -50,12 +51,16 @@ async def _held(resources: Resources, view: TaskView) -> str | None:
 
 
 async def _queued(resources: Resources, view: TaskView) -> str | None:
+    pauses = await resources.tables.ask(queues.pauses)
+    if view.priority in pauses:
+        return f"waiting: {paused_reason(view.priority, pauses[view.priority])}"
     if (limited := await _limited(resources, view)) is not None:
         return limited
     workers = await _workers(resources, view)
     if workers is not None and not workers.slots:
         return _no_worker(view, since=None if view.attempts else view.submitted_at)
-    ahead = queued_reason(await resources.tables.ask(queries.ahead, view))
+    levels = await resources.tables.ask(queries.ahead, view)
+    ahead = queued_reason([level for level in levels if level.priority not in pauses])
     if ahead is not None or workers is None or not workers.are_busy or view.attempts:
         return ahead or default_reason(view)
     taken = await resources.tables.ask(queries.priorities, workers.active)
@@ -93,11 +98,18 @@ async def _preempted(resources: Resources, view: TaskView) -> str:
 
 
 async def _with_workers(resources: Resources, view: TaskView, told: str | None) -> str | None:
-    """Return what was told, and that no worker is there if so."""
+    """Return what was told, and that its queue is paused or no worker is there if so."""
+    if told is not None and (paused := await _paused(resources, view)) is not None:
+        return f"{told}; {paused}"
     workers = await _workers(resources, view)
     if told is None or workers is None or workers.slots:
         return told
     return f"{told}; {_no_worker(view)}"
+
+
+async def _paused(resources: Resources, view: TaskView) -> str | None:
+    pause = (await resources.tables.ask(queues.pauses)).get(view.priority)
+    return None if pause is None else paused_reason(view.priority, pause)
 
 
 async def _workers(resources: Resources, view: TaskView) -> Workers | None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from services.status.database import create_engine
 from services.status.folds import CAPACITY, FoldedRun, Folds
+from services.status.queue_projection import project as project_queues
 from services.status.rows import order_row, step_row, task_row
 from services.status.schedule_projection import TOPICS as SCHEDULE_TOPICS
 from services.status.schedule_projection import project as project_schedules
@@ -19,6 +20,7 @@ from services.status.tables import execution_steps, orders, positions, upsert, w
 from shared.domain.branch import Branch
 from shared.domain.events import EVENTS
 from shared.domain.execution import WorkflowExecution
+from shared.domain.queue_events import QUEUE_TOPICS, QueueEvent
 from shared.domain.schedule_events import ScheduleEvent
 from shared.domain.views import task_view
 from shared.log.event_log import EventLog
@@ -35,7 +37,7 @@ RUN_TOPICS = tuple(
     topic for topic in EVENTS.topics if topic.startswith((f"{WorkflowExecution.TOPIC}.", f"{Branch.TOPIC}."))
 )
 """Every event of a run and of its branches."""
-TOPICS = (*RUN_TOPICS, *SCHEDULE_TOPICS)
+TOPICS = (*RUN_TOPICS, *SCHEDULE_TOPICS, *QUEUE_TOPICS)
 """All that is projected."""
 
 
@@ -62,7 +64,7 @@ class Projector:
         new = unseen(batch, self._position)
         if not new:
             return
-        of_runs = [recorded for recorded in new if not isinstance(recorded.event, ScheduleEvent)]
+        of_runs = [recorded for recorded in new if not isinstance(recorded.event, ScheduleEvent | QueueEvent)]
         touched = self._folds.take_in(of_runs) if of_runs else {}
         changed = {task_id: run.changed_steps() for task_id, run in touched.items()}
         ledger = {task_id: run.changed_orders() for task_id, run in touched.items()}
@@ -76,6 +78,7 @@ class Projector:
             if rows := [order_row(view) for views in ledger.values() for view in views]:
                 connection.execute(_UPSERT_ORDERS, rows)
             project_schedules(connection, [each for each in new if isinstance(each.event, ScheduleEvent)])
+            project_queues(connection, new)
         self._position = new[-1].position
         for task_id, views in changed.items():
             touched[task_id].written.update((view.index, view) for view in views)

@@ -7,6 +7,7 @@ from uuid import UUID
 from services.status.queries import COUNT_LIMIT, Ahead
 from shared.domain.catalogue import StepDescription
 from shared.domain.priority import Priority
+from shared.domain.queue import Pause
 from shared.domain.schedule_state import ScheduleState
 from shared.domain.views import StepView
 
@@ -72,6 +73,12 @@ def limit_reason(full: Mapping[str, int]) -> str | None:
     """Return for a place under which limits a task waits, of which all places are taken; None for none."""
     listed = " and ".join(f"{key} (at most {most:,} at once)" for key, most in sorted(full.items()))
     return f"waiting for a place under the limit of {listed}" if listed else None
+
+
+def paused_reason(level: Priority, pause: Pause) -> str:
+    """Return that a task waits for its queue to be resumed, by whom it was paused, since when and why."""
+    why = f" ({pause.reason})" if pause.reason else ""
+    return f"queue {level} is paused by {pause.by} since {pause.at:%Y-%m-%dT%H:%M:%SZ}{why}"
 
 
 _UNLESS = "a step must not be cut short, or was too often"

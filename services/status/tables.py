@@ -1,5 +1,5 @@
-"""What queries read: one row a run, a step and symbol, an order, a schedule and what happened to it, and how far the
-projector has come.
+"""What queries read: one row a run, a step and symbol, an order, a schedule and what happened to it, a queue, and how
+far the projector has come.
 
 Nested values are `json`, not `jsonb`: they come back to the letter, and text with a NUL character, which `jsonb`
 refuses, can be stored. Labels are `jsonb` because queries look into them. A schedule's fold is text: it is only ever
@@ -53,6 +53,7 @@ workflow_executions = sa.Table(
     sa.Column("preempted_by", sa.Text),
     _time("preempted_at"),
     _time("submitted_at", nullable=False),
+    _time("waiting_since"),
     _time("started_at"),
     _time("finished_at"),
     sa.Column("duration_seconds", sa.Double),
@@ -81,6 +82,12 @@ _newest_first("workflow_executions_by_strategy", "strategy_id")
 _newest_first("workflow_executions_by_user", "user_id")
 _newest_first("workflow_executions_by_schedule", "schedule_id", where="schedule_id IS NOT NULL")
 _newest_first("workflow_executions_queue", "priority", where="status = 'queued' AND NOT held")
+sa.Index(
+    "workflow_executions_waiting",
+    workflow_executions.c.priority,
+    workflow_executions.c.waiting_since,
+    postgresql_where=sa.text("waiting_since IS NOT NULL"),
+)
 sa.Index("workflow_executions_by_symbol", workflow_executions.c.symbols, postgresql_using="gin")
 sa.Index(
     "workflow_executions_by_label",
@@ -179,6 +186,18 @@ schedule_history = sa.Table(
     sa.Column("actor", sa.Text, nullable=False),
 )
 """One row an event of a schedule. Its key is also the index by which a history is read, newest first."""
+
+queues = sa.Table(
+    "queues",
+    metadata,
+    sa.Column("priority", sa.Text, primary_key=True),
+    sa.Column("paused", sa.Boolean, nullable=False),
+    _time("changed_at", nullable=False),
+    sa.Column("changed_by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+"""One row a level that was ever paused: what happened to it last, and the log position of that."""
 
 
 def columns(table: sa.Table) -> Sequence[str]:

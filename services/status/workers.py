@@ -24,15 +24,23 @@ class Workers(msgspec.Struct, frozen=True):
 
 
 class Heartbeats:
-    """Reads the heartbeats of workers, and what the dispatcher says of limits."""
+    """Reads the heartbeats of workers, what the dispatcher says of limits, and how much lies in queues."""
 
     def __init__(self, redis: QuietRedis) -> None:
         self._redis = redis
 
     async def workers(self, queue: str) -> Workers | None:
         """Return the living workers that serve `queue`, None when Redis does not answer."""
-        beats = await self._redis.ask(_read)
+        beats = await self.all()
         return None if beats is None else serving(beats, queue)
+
+    async def all(self) -> Mapping[str, WorkerHeartbeat] | None:
+        """Return the heartbeats of the living workers by name, None when Redis does not answer."""
+        return await self._redis.ask(_read)
+
+    async def length(self, queue: str) -> int | None:
+        """Return how many messages lie in a queue, None when Redis does not answer."""
+        return await self._redis.ask(lambda redis: redis.llen(queue))
 
     async def full_limits(self) -> frozenset[str]:
         """Return the keys of limits for whose places runs wait, none when Redis does not answer."""

@@ -36,6 +36,7 @@ class ExecutionState:
     `has_late_orders` tells that one has changed since the run ended, which its result cannot know.
     `forced` tells that whoever asked for its end gives it no time to obey.
     `yields_to` is the task that the running attempt is asked to make way for; `preempted_by` the last one it did.
+    `waiting_since` is when it began to wait for a worker, None while it does not.
     """
 
     def __init__(self, submitted: happened.Submitted) -> None:
@@ -44,6 +45,7 @@ class ExecutionState:
         self.events = 1
         self.changed_at = submitted.at
         self.phase = Phase.HELD if submitted.held else Phase.WAITING
+        self.waiting_since = submitted.at if self.phase.queued else None
         self.attempts = 0
         self.worker: str | None = None
         self.started_at: datetime | None = None
@@ -182,6 +184,8 @@ class ExecutionState:
         self.changed_at = event.at
         phase_before = self.phase
         self.phase = TRANSITIONS.get(type(event), {}).get(phase_before, phase_before)
+        if self.phase is not phase_before:
+            self.waiting_since = event.at if self.phase.queued else None
         match event:
             case happened.AttemptStarted():
                 self._start_attempt(event)

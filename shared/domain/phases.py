@@ -31,6 +31,11 @@ class Phase(StrEnum):
         return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED)
 
     @property
+    def queued(self) -> bool:
+        """Tell whether the run waits for a worker in the queue of its level, and for nothing else."""
+        return self in (Phase.WAITING, Phase.LOST, Phase.PREEMPTED)
+
+    @property
     def claimable(self) -> bool:
         """Tell whether a worker may start the next attempt."""
         return self in TRANSITIONS[happened.AttemptStarted]

@@ -52,7 +52,8 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     """A task as `GET /api/tasks/{task_id}` answers it, but for what depends on the time of asking.
 
     `late_orders` takes the place of the result's orders, which are older. `scheduled_at` is the time that a schedule
-    fired the run for; one that is `held` waits until the schedule lets it go. `version` counts the events of the run
+    fired the run for; one that is `held` waits until the schedule lets it go. `waiting_since` is when it began to wait
+    for a worker, if it does. `version` counts the events of the run
     and its branches: of two views of a run the greater one is the newer.
     """
 
@@ -79,6 +80,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     preempted_by: str | None
     preempted_at: datetime | None
     submitted_at: datetime
+    waiting_since: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
     duration_seconds: float | None
@@ -161,6 +163,7 @@ def task_view(execution: WorkflowExecution) -> TaskView:
         preempted_by=execution.preempted_by,
         preempted_at=execution.preempted_at,
         submitted_at=submitted.at,
+        waiting_since=execution.waiting_since,
         started_at=started_at,
         finished_at=finished_at,
         duration_seconds=_seconds(started_at, finished_at),

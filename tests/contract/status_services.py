@@ -19,6 +19,7 @@ from services.status.database import create_engine
 from services.status.projector import Projector
 from services.status.settings import StatusSettings
 from shared.domain.execution import WorkflowExecution
+from shared.domain.queue import Queue
 from shared.domain.schedule import Schedule
 from shared.log.event_log import EventLog
 from shared.log.runs import Recorded
@@ -28,7 +29,7 @@ BASE_URL = "http://status"
 
 
 class Side:
-    """A client of one of the two, and the ways to let it know of runs, and of what was decided on schedules."""
+    """A client of one of the two, and the ways to let it know of runs, schedules and queues."""
 
     def __init__(
         self,
@@ -36,11 +37,13 @@ class Side:
         client: StatusClient,
         show: Callable[..., None],
         show_schedule: Callable[[Schedule], None],
+        show_queue: Callable[[Queue], None],
     ) -> None:
         self.transport = transport
         self.client = client
         self.show = show
         self.show_schedule = show_schedule
+        self.show_queue = show_queue
 
     async def get(self, path: str, **query: Any) -> httpx.Response:
         """Return what it answers."""
@@ -74,7 +77,7 @@ async def fake_side(_: pytest.FixtureRequest) -> AsyncIterator[Side]:
         fake.show_schedule(schedule, [Recorded(next(positions), event) for event in schedule.collect_events()])
 
     async with StatusClient(BASE_URL, transport=fake.transport) as client:
-        yield Side(fake.transport, client, fake.show, show_schedule)
+        yield Side(fake.transport, client, fake.show, show_schedule, fake.queues.show)
 
 
 @asynccontextmanager
@@ -98,12 +101,16 @@ async def real_side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
         log.append(schedule.collect_events())
         project()
 
+    def show_queue(queue: Queue) -> None:
+        log.append(queue.collect_events())
+        project()
+
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
         StatusClient(BASE_URL, transport=transport) as client,
     ):
-        yield Side(transport, client, show, show_schedule)
+        yield Side(transport, client, show, show_schedule, show_queue)
     engine.dispose()
     log.close()
 

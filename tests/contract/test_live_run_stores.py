@@ -76,6 +76,7 @@ def a_branch(symbol: str | None, **changes: Any) -> LiveRun:
         "symbol": symbol,
         "limits": {"venue:alpaca": 5, "gpu": 1},
         "max_parallel": 7,
+        "joined": True,
     }
     return a_run(**(fields | changes))
 
@@ -108,6 +109,26 @@ def test_what_was_sent_is_written_without_a_new_position(reopen: Reopen) -> None
     reopen().commit([sent], [], after=7, position=7)
 
     assert reopen().load() == (7, [sent])
+
+
+def test_the_paused_levels_are_kept_until_others_are_named(reopen: Reopen) -> None:
+    """They are committed with the position, and stay as they are when a commit does not speak of them."""
+    assert not reopen().paused()
+    reopen().commit([], [], after=0, position=7, paused={Priority.HIGH, Priority.LOW})
+    reopen().commit([a_run()], [], after=7, position=8)
+    assert reopen().paused() == {Priority.HIGH, Priority.LOW}
+    reopen().commit([], [], after=8, position=9, paused={Priority.LOW})
+    assert reopen().paused() == {Priority.LOW}
+    reopen().commit([], [], after=9, position=10, paused=())
+    assert not reopen().paused()
+
+
+def test_a_replica_that_is_behind_pauses_nothing(reopen: Reopen) -> None:
+    """Nor does it resume."""
+    reopen().commit([], [], after=0, position=7, paused={Priority.HIGH})
+    with pytest.raises(AlreadyProcessed):
+        reopen().commit([], [], after=3, position=8, paused=())
+    assert reopen().paused() == {Priority.HIGH}
 
 
 def test_an_ended_run_is_gone(reopen: Reopen) -> None:

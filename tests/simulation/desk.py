@@ -1,6 +1,6 @@
 """The desk as a whole: what can happen to it, one thing at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from shared.domain.execution import WorkflowExecution
 from shared.domain.orders import OrderState
 from shared.domain.phases import Phase
 from shared.domain.priority import Priority
+from shared.domain.queue import Queue
 from shared.workflow import Context
 from shared.workflow.registry import Registry
 from tests.builders import stamp, submitted
@@ -61,6 +62,10 @@ class Interrupts:
         """Take pointers out."""
         return self.redis.withdraw(runs)
 
+    def clear(self, wanted: Collection[str]) -> int:
+        """Take out what is not to be there."""
+        return self.redis.clear(wanted)
+
     def interrupt(self, run: LiveRun, *, grace: timedelta | None) -> None:
         """Interrupt one attempt."""
         for worker in self.workers if self.redis.up else ():
@@ -87,6 +92,7 @@ class Desk:
         self.dispatcher = FollowerProcess(self.log, self._new_dispatcher)
         self.resolver = FollowerProcess(self.log, self._new_resolver)
         self.ghosts: list[FollowerProcess] = []
+        self.queues = {level: Queue(level) for level in Priority}
 
     def _worker(self, name: str) -> Worker:
         return Worker(name, log=self.log, registry=self.registry, venue=self.venue, redis=self.redis, clock=self.clock)
@@ -154,9 +160,26 @@ class Desk:
         held = (run for run in map(self.log.execution, self.tasks) if run.phase is Phase.HELD)
         return any(self._decide(run, WorkflowExecution.release) for run in list(held)[:1])
 
+    def pause(self, level: Priority) -> None:
+        """Pause a level, as the gateway does."""
+        self.queues[level].pause(self._now())
+        self._append_queue(level)
+
+    def resume(self, level: Priority) -> None:
+        """Resume a level."""
+        self.queues[level].resume(self._now())
+        self._append_queue(level)
+
+    def _append_queue(self, level: Priority) -> None:
+        if events := self.queues[level].collect_events():
+            self.log.append(events)
+
+    def _now(self) -> Stamp:
+        return stamp((self.clock() - stamp().at).total_seconds())
+
     def _decide(self, run: WorkflowExecution, command: Callable[[WorkflowExecution, Stamp], None]) -> bool:
         try:
-            command(run, stamp((self.clock() - stamp().at).total_seconds()))
+            command(run, self._now())
         except Refused:
             return False
         self.log.save_execution(run)
@@ -188,6 +211,8 @@ class Desk:
 
     def settle(self) -> None:
         """End all faults, and let time pass until everything has come to rest; fails when it does not."""
+        for level in Priority:
+            self.resume(level)
         self.redis.up = True
         self.venue.faults.clear()
         self.venue.silent = 0

@@ -19,6 +19,7 @@ from shared.domain.execution import WorkflowExecution, fold
 from shared.domain.execution_records import StepKey
 from shared.domain.orders import OrderState
 from shared.domain.phases import TRANSITIONS, Phase
+from shared.domain.queue_events import QueueEvent
 from shared.log.runs import Recorded, run_of
 from tests.simulation.branch_invariants import check_branch_event, check_stage_event
 from tests.simulation.desk import POLICY, Desk
@@ -54,7 +55,8 @@ class Invariants:
     def check(self) -> None:
         """Check what has come since the last time."""
         for recorded in self.desk.log.read(self.position, limit=10_000):
-            self.check_event(recorded)
+            if not isinstance(recorded.event, QueueEvent):
+                self.check_event(recorded)
             self.position = recorded.position
         self.check_desk()
 
@@ -172,6 +174,7 @@ class Invariants:
         self._no_order_leaves_before_its_request()
         self._no_order_arrives_twice()
         self._a_window_is_kept()
+        self._a_pause_holds_back_what_is_not_under_way()
 
     def _no_completed_step_is_called(self) -> None:
         for task_id, step, symbol, attempt in self.desk.calls[self.calls :]:
@@ -195,6 +198,11 @@ class Invariants:
         for row_level in {row.sent_level for row in self.desk.store.rows.values()} - {None}:
             sent = [row for row in self.desk.store.rows.values() if row.is_sent and row.sent_level == row_level]
             assert len(sent) <= POLICY.window, "more than a window of a level is in Redis"
+
+    def _a_pause_holds_back_what_is_not_under_way(self) -> None:
+        store = self.desk.store
+        sent = [row for row in store.rows.values() if row.is_sent and row.level in store.paused()]
+        assert all(row.is_under_way for row in sent), "a run of a paused level is in Redis"
 
     def check_rest(self) -> None:
         """Check what is left when nothing moves any more."""

@@ -138,6 +138,12 @@ class Histories(RuleBasedStateMachine):
         self.desk.dispatcher.turn()
         chosen.advance(0, points)
 
+    @rule(level=st.sampled_from(Priority), paused=st.booleans(), points=POINTS)
+    def pause_or_resume(self, level: Priority, paused: bool, points: int) -> None:
+        """An admin does, and the dispatcher gets some way through its turn."""
+        (self.desk.pause if paused else self.desk.resume)(level)
+        self.desk.dispatcher.advance(points)
+
     @rule(number=ANY)
     def go_on(self, number: int) -> None:
         """Somebody wants a run to go on that waits for a retry, or that has failed or was cancelled."""

@@ -1,7 +1,7 @@
 """What is around the code: time, the log and the stores, Redis, and a venue that misbehaves."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,6 +17,7 @@ from services.executor.reconciling import Sighting
 from shared.domain.events import Event
 from shared.domain.execution import WorkflowExecution
 from shared.domain.orders import OrderState
+from shared.domain.priority import Priority
 from shared.heartbeats import TTL, WorkerHeartbeat
 from shared.log.recorder import Guard
 from shared.routing import level_queue
@@ -80,10 +81,18 @@ class PointedLog(MemoryEventLog):
 class PointedStore(MemoryStore):
     """The dispatcher's table."""
 
-    def commit(self, changed: Sequence[LiveRun], ended: Sequence[UUID], *, after: int, position: int) -> None:
+    def commit(
+        self,
+        changed: Sequence[LiveRun],
+        ended: Sequence[UUID],
+        *,
+        after: int,
+        position: int,
+        paused: Collection[Priority] | None = None,
+    ) -> None:
         """Write, all or nothing."""
         point("commit")
-        super().commit(changed, ended, after=after, position=position)
+        super().commit(changed, ended, after=after, position=position, paused=paused)
         point("committed")
 
 
@@ -165,6 +174,14 @@ class Redis:
         gone = {(run.id, run.attempt) for run in runs if self.up}
         before = len(self.messages)
         self.messages[:] = [each for each in self.messages if (each.id, each.attempt) not in gone]
+        return before - len(self.messages)
+
+    def clear(self, wanted: Collection[str]) -> int:
+        """Drop all pointers but some, unless Redis is away."""
+        point("clear")
+        before = len(self.messages)
+        if self.up:
+            self.messages[:] = [each for each in self.messages if message_id(each.id, each.attempt) in wanted]
         return before - len(self.messages)
 
 

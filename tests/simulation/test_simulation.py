@@ -9,6 +9,7 @@ import structlog
 from shared.domain.branch import MOVES
 from shared.domain.execution_events import StepsTakenOver
 from shared.domain.phases import TRANSITIONS
+from shared.domain.queue_events import QUEUE_TOPICS
 from tests.simulation.running import simulate
 
 SEED = 20261124
@@ -32,6 +33,7 @@ def test_every_promise_holds_in_every_history() -> None:
 
     assert seen["rules"] >= 3000
     assert {event.TOPIC for event in (*TRANSITIONS, *MOVES)} - set(seen) == {StepsTakenOver.TOPIC}
+    assert set(QUEUE_TOPICS) <= set(seen)
     assert {f"ended {end}" for end in ENDS} - set(seen) == set()
 
 

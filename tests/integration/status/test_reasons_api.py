@@ -18,6 +18,7 @@ from services.status.settings import StatusSettings
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase
 from shared.domain.priority import Priority
+from shared.domain.queue import Queue
 from shared.heartbeats import (
     FULL_LIMITS_KEY,
     FULL_LIMITS_TTL,
@@ -183,6 +184,43 @@ async def test_without_redis_the_rest_is_still_told(log: EventLog, project: Proj
         assert await reason(api, first.id) == "waiting for a free worker"
         assert await reason(api, second.id) == "waiting behind 1 normal-priority task"
         assert (await reason(api, preempted.id)).endswith("as soon as a worker is free")
+
+
+async def test_a_task_of_a_paused_queue_says_so(
+    api: httpx.AsyncClient, log: EventLog, project: Project, beat: Beat
+) -> None:
+    """By whom, since when and why, whatever else it waits for; until the queue is resumed."""
+    fresh, preempted = submitted(), in_phase(Phase.PREEMPTED)
+    due, not_yet, goes_on = in_phase(Phase.RETRY_DUE), in_phase(Phase.RETRY_WAIT), running()
+    save(log, project, fresh, preempted, due, not_yet, goes_on)
+    beat()
+    queue = Queue(Priority.NORMAL)
+    queue.pause(stamp(7, actor="user:root"), reason="the venue is down")
+    log.append(queue.collect_events())
+    project()
+    told = "queue normal is paused by root since 2026-03-02T14:30:07Z (the venue is down)"
+    assert await reason(api, fresh.id) == f"waiting: {told}"
+    assert (await reason(api, preempted.id)).endswith(f"as soon as a worker is free; {told}")
+    assert (await reason(api, due.id)).endswith(f"waiting for a free worker; {told}")
+    assert "paused" not in await reason(api, not_yet.id)
+    assert await reason(api, goes_on.id) is None
+
+    queue.resume(stamp(8))
+    log.append(queue.collect_events())
+    project()
+    assert await reason(api, fresh.id) == "waiting for a free worker"
+
+
+async def test_nobody_waits_behind_tasks_of_a_paused_queue(
+    api: httpx.AsyncClient, log: EventLog, project: Project, beat: Beat
+) -> None:
+    """They have no turns."""
+    low, queue = submitted(priority=Priority.LOW), Queue(Priority.HIGH)
+    queue.pause(stamp(7))
+    beat()
+    log.append(queue.collect_events())
+    save(log, project, low, submitted(), submitted(priority=Priority.HIGH))
+    assert await reason(api, low.id) == "waiting behind 1 normal-priority task"
 
 
 async def test_a_task_whose_limit_is_full_says_so(

@@ -23,6 +23,8 @@ from services.status.rebuild import SCHEMA, Rebuild, RebuildError, Rebuilt, tabl
 from services.status.settings import StatusSettings
 from services.status.tables import positions
 from shared.domain.phases import Phase
+from shared.domain.priority import Priority
+from shared.domain.queue import Queue
 from shared.log.event_log import EventLog
 from shared.log.follower import Follower
 from shared.log.positions import read_position
@@ -136,15 +138,21 @@ def rebuild_process(settings: StatusSettings) -> subprocess.Popen[bytes]:
 
 
 def test_the_result_is_identical_row_by_row(log: EventLog, engine: sa.Engine, project: Project) -> None:
-    """Runs in every phase, schedules with all that may happen to them, projected piece by piece: the same rows, the
-    same position, the same schema, and nothing left over."""
+    """Runs in every phase, schedules with all that may happen to them, queues, projected piece by piece: the same rows,
+    the same position, the same schema, and nothing left over."""
     for phase in Phase:
         log.save_execution(in_phase(phase))
     for events in schedules_at_work([(number, action) for number in range(3) for action in SCHEDULE_ACTIONS]):
         log.append(events)
         project()
+    high, low = Queue(Priority.HIGH), Queue(Priority.LOW)
+    for queue, decide in ((high, Queue.pause), (low, Queue.pause), (high, Queue.resume)):
+        decide(queue, stamp(), reason="as it is")
+        log.append(queue.collect_events())
+        project()
     before, stood = rows(engine), position(engine)
     assert before["schedules"]
+    assert before["queues"]
     rebuilt = Rebuild(log, engine).run()
     assert (rows(engine), position(engine)) == (before, stood)
     assert rebuilt.position == stood

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -39,6 +39,7 @@ class ListSender:
         self.sent: list[tuple[UUID, int]] = []
         self.withdrawn: list[UUID] = []
         self.interrupted: list[tuple[UUID, int, timedelta | None]] = []
+        self.cleared: list[set[str]] = []
         self.away = False
         self.full: list[str] = []
 
@@ -53,6 +54,11 @@ class ListSender:
         """Note whose pointers were taken back."""
         self.withdrawn += [run.id for run in runs]
         return len(runs)
+
+    def clear(self, wanted: Collection[str]) -> int:
+        """Note which pointers were left where they were."""
+        self.cleared.append(set(wanted))
+        return 0
 
     def interrupt(self, run: LiveRun, *, grace: timedelta | None) -> None:
         """Note who was interrupted, and the grace."""

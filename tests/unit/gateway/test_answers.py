@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from services.gateway import answers, examples, schedule_answers, schedule_examples
+from services.gateway import answers, examples, queue_answers, queue_examples, schedule_answers, schedule_examples
 from services.gateway.app import create_app
 from services.gateway.settings import GatewaySettings
 from shared.documents import step_document, task_document
@@ -82,6 +82,9 @@ def test_a_task_in_any_phase_fits_its_model(phase: Phase) -> None:
         (schedule_answers.BackfillAnswer, schedule_examples.BACKFILL),
         (schedule_answers.PreviewAnswer, schedule_examples.PREVIEW),
         (schedule_answers.UpcomingAnswer, schedule_examples.UPCOMING),
+        (queue_answers.QueuePage, queue_examples.QUEUES),
+        (queue_answers.QueueState, queue_examples.PAUSED),
+        (queue_answers.QueueState, queue_examples.RESUMED),
         *((schedule_answers.HistoryEntry, entry) for entry in schedule_examples.HISTORY),
     ],
 )
