@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -13,12 +13,14 @@ import httpx
 import msgspec
 
 from services.status.schedule_rows import history_row
+from services.status.seen_workers import worker_views
 from shared.documents import order_document, step_document, task_document
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase, status
 from shared.domain.schedule import Schedule
 from shared.domain.schedule_state import ScheduleState
 from shared.domain.views import OrderView, StepView, TaskView, ledger_views, step_views, task_view
+from shared.heartbeats import WorkerHeartbeat
 from shared.log.runs import Recorded
 from shared.log.schedules import decode_snapshot, encode_snapshot
 from shared.objects import MemoryObjectStore
@@ -67,7 +69,8 @@ class _Lines(httpx.AsyncByteStream):
 
 
 class FakeStatus:
-    """Knows the runs and schedules it was shown, as they were then; `away` makes it refuse connections.
+    """Knows the runs and schedules it was shown, as they were then; `away` makes it refuse connections,
+    `redis_away` what it knows from Redis alone.
 
     `position` counts the events that it was shown, unless a test sets it. A page of live tasks has `most_live` at most;
     `on_live` is called after it has looked which they are.
@@ -76,7 +79,10 @@ class FakeStatus:
     def __init__(self) -> None:
         self._rows: dict[UUID, _Row] = {}
         self._schedules: dict[UUID, _Shown] = {}
+        self._heartbeats: dict[str, WorkerHeartbeat] = {}
+        self._silent: set[str] = set()
         self.away = False
+        self.redis_away = False
         self.down: set[str] = set()
         self.queues = FakeQueues()
         self.position = 0
@@ -117,6 +123,12 @@ class FakeStatus:
         """How many listen."""
         return len(self._listeners)
 
+    def show_worker(self, heartbeat: WorkerHeartbeat, *, alive: bool = True) -> None:
+        """Have a worker send a heartbeat; one that is not `alive` has been silent since."""
+        self._heartbeats[heartbeat.name] = heartbeat
+        self._silent -= {heartbeat.name}
+        self._silent |= set() if alive else {heartbeat.name}
+
     @property
     def transport(self) -> httpx.AsyncBaseTransport:
         """What a client talks to instead of the network."""
@@ -133,6 +145,8 @@ class FakeStatus:
             lines = _Lines(self._listeners.remove)
             self._listeners.append(lines)
             return httpx.Response(200, stream=lines)
+        if path == "/workers":
+            return self._list_workers()
         if path == "/tasks":
             return self._list(query)
         if path == "/tasks/live":
@@ -150,6 +164,12 @@ class FakeStatus:
         if (found := _TASK.fullmatch(path)) and (row := self._rows.get(UUID(found[1]))):
             return _json(_document(row.view))
         return _problem(404, "task_not_found")
+
+    def _list_workers(self) -> httpx.Response:
+        if self.redis_away:
+            return _problem(503, "unavailable")
+        living = {name: beat for name, beat in self._heartbeats.items() if name not in self._silent}
+        return _json({"items": worker_views(living, self._heartbeats, datetime.now(UTC))})
 
     def _part(self, name: str) -> dict[str, Any]:
         return {"up": name not in self.down, "detail": "it is down" if name in self.down else None}

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli.commands import database, demo, doctor, objects, queues, schedules, stack, tasks
+from infra.cli.commands import database, demo, doctor, objects, queues, schedules, stack, tasks, worker, workers
 from infra.cli.failures import CommandError, RefusedError
 from infra.local.failures import AlreadyRunningError, LocalError, PortTakenError, SettingsError
 
@@ -33,10 +33,12 @@ for command in (
     tasks.retry,
     tasks.rerun,
     demo.demo,
+    worker.worker,
 ):
     app.command()(command)
 app.add_typer(schedules.app, name="schedule")
 app.add_typer(queues.app, name="queues")
+app.add_typer(workers.app, name="workers")
 app.add_typer(objects.app, name="objects")
 
 

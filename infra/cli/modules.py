@@ -31,14 +31,23 @@ def run(module: str, *needed: str, arguments: Sequence[str] = ()) -> dict[str, A
 
     Raises `CommandError` with its last word when it failed, and `RefusedError` when a server is not known.
     """
-    environment = {"BLOTTER_LOG_LEVEL": "WARNING"} | os.environ | _servers(*needed)
+    surroundings = {"BLOTTER_LOG_LEVEL": "WARNING"} | environment(*needed)
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise CommandError(said[-1])
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
+
+
+def environment(*needed: str) -> dict[str, str]:
+    """The environment of a service's process: it names the `needed` servers, the folder and the strategies.
+
+    Raises `RefusedError` when a server is not known.
+    """
+    strategies = {"BLOTTER_STRATEGIES": LocalSettings.from_environment().strategies}
+    return strategies | os.environ | _servers(*needed)
 
 
 def _servers(*needed: str) -> dict[str, str]:

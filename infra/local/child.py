@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -19,7 +20,10 @@ SETTLED_AFTER = timedelta(seconds=10)
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """How to run a process. `start` may block until it is usable; `dies_by` is sent if the supervisor dies."""
+    """How to run a process. `start` may block until it is usable; `dies_by` is sent if the supervisor dies.
+
+    One that `may_leave` does so with exit code 0, when somebody told it to, and is not started again.
+    """
 
     name: str
     start: Callable[[], subprocess.Popen[bytes]]
@@ -28,6 +32,7 @@ class Program:
     dies_by: signal.Signals
     stops_within: timedelta
     port: int | None = None
+    may_leave: bool = False
 
 
 def restart_delay(failures: int) -> timedelta:
@@ -63,6 +68,13 @@ class Child:
             return False
         self.last_exit = self.process.returncode
         return True
+
+    def plan(self, now: float) -> None:
+        """After an end: leave it at that if the process was told to leave, else plan its restart."""
+        if self.program.may_leave and self.last_exit == os.EX_OK:
+            self.process, self.state = None, ProcessState.LEFT
+        else:
+            self.plan_restart(now)
 
     def plan_restart(self, now: float) -> None:
         """After an end, or a start that failed: say when to try again (`restart_at`, monotonic)."""

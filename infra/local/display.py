@@ -19,6 +19,7 @@ _MARKS = {
     ProcessState.RESTARTING: Text("!", style="yellow"),
     ProcessState.KILLED: Text("!", style="red"),
     ProcessState.STOPPED: Text("-", style="dim"),
+    ProcessState.LEFT: Text("-", style="yellow"),
 }
 
 
@@ -100,4 +101,6 @@ def _words(process: ProcessRecord) -> str:
         words += f" on port {process.port}"
     if process.state == ProcessState.RESTARTING:
         words += f", it ended with code {process.last_exit}"
+    if process.state == ProcessState.LEFT:
+        words += ", as it was told to, and is not started again before the next `blotter up`"
     return words

@@ -15,13 +15,15 @@ GATEWAY = "gateway"
 class Service:
     """A process of ours: `python -m <module>`, ended by SIGTERM, killed after `stops_within`.
 
-    `port_variable` names the environment variable of its port, for those that listen.
+    `port_variable` names the environment variable of its port, for those that listen. One that `may_leave` ends with
+    code 0 only when somebody told it to, and stays away then.
     """
 
     name: str
     module: str
     stops_within: timedelta
     port_variable: str | None = None
+    may_leave: bool = False
 
 
 SERVICES = (
@@ -33,7 +35,7 @@ SERVICES = (
         port_variable="BLOTTER_STATUS_PORT",
     ),
     # Warm: it finishes its step or gives the run back.
-    Service(name="worker", module="services.executor.worker", stops_within=timedelta(seconds=30)),
+    Service(name="worker", module="services.executor.worker", stops_within=timedelta(seconds=30), may_leave=True),
     Service(name="dispatcher", module="services.executor.dispatcher", stops_within=timedelta(seconds=10)),
     Service(name="scheduler", module="services.scheduler", stops_within=timedelta(seconds=10)),
     Service(name=GATEWAY, module="services.gateway", stops_within=timedelta(seconds=10), port_variable="BLOTTER_PORT"),

@@ -79,4 +79,5 @@ def service_program(service: Service, home: Home, environment: Mapping[str, str]
         dies_by=signal.SIGKILL,
         stops_within=service.stops_within,
         port=port,
+        may_leave=service.may_leave,
     )

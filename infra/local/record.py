@@ -20,7 +20,10 @@ class Phase(StrEnum):
 
 
 class ProcessState(StrEnum):
-    """Where a process is in its life; `given` is a server that we neither start nor stop."""
+    """Where a process is in its life.
+
+    `given` is a server that we neither start nor stop; one that has `left` was told to, and is not started again.
+    """
 
     WAITING = "waiting"
     STARTING = "starting"
@@ -28,6 +31,7 @@ class ProcessState(StrEnum):
     RESTARTING = "restarting"
     STOPPED = "stopped"
     KILLED = "killed"
+    LEFT = "left"
     GIVEN = "given"
 
 

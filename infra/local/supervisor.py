@@ -44,7 +44,7 @@ class Supervisor:
         for child in self.children:
             if child.has_ended():
                 self._bury(child)
-                child.plan_restart(time.monotonic())
+                child.plan(time.monotonic())
                 self._on_change()
         for child in self.children:
             if child.restart_at is not None and child.restart_at <= time.monotonic():

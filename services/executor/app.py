@@ -48,6 +48,7 @@ def create_app(settings: ExecutorSettings) -> Celery:
             "services.executor.maintenance",
             "services.executor.process",
             "services.executor.interrupting",
+            "services.executor.draining",
         ),
         timezone="UTC",
         enable_utc=True,

@@ -13,7 +13,7 @@ import msgspec
 import psutil
 import redis
 import structlog
-from celery import bootsteps
+from celery import bootsteps, signals
 from celery.worker import state
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
@@ -21,7 +21,17 @@ from celery.worker.request import Request
 from services.executor import process
 from services.executor.queues import POINTERS
 from services.executor.stamps import utc_now
-from shared.heartbeats import INTERVAL, TTL, WORKERS_KEY, ActiveRun, WorkerHeartbeat, heartbeat_key
+from services.executor.usage import Meter
+from shared.heartbeats import (
+    INTERVAL,
+    SEEN_KEY,
+    TTL,
+    WORKERS_KEY,
+    ActiveRun,
+    WorkerHeartbeat,
+    heartbeat_key,
+    last_heartbeat_key,
+)
 
 LOOK_EVERY = timedelta(milliseconds=100)
 """Time between two looks at the children."""
@@ -32,13 +42,20 @@ logger = structlog.get_logger()
 class Beacon(bootsteps.StartStopStep):
     """Writes the heartbeat every second, from a thread of its own: also while the worker finishes its last tasks.
 
-    Nobody takes the key away. It expires when the worker is gone, however it went.
+    Nobody takes the key away. It expires when the worker is gone, however it went. A copy stays for longer; one that
+    leaves says so there. `started_at` tells this worker from others of its name; one that is `draining` takes nothing
+    more, and is ended from here once nothing is in hand. To others a worker that got SIGTERM is draining as well.
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def __init__(self, parent: Consumer, **_: Any) -> None:
-        self._started_at = utc_now()
+        parent.beacon = self  # type: ignore[attr-defined]  # where control commands find it
+        self.started_at = utc_now()
+        self.draining = False
+        self._processed = 0
+        self._meter = Meter(psutil.Process())
+        self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self._children: dict[ActiveRun, int] = {}
         self._dead: dict[ActiveRun, float] = {}
@@ -50,13 +67,24 @@ class Beacon(bootsteps.StartStopStep):
             self._beat(parent)
             self._thread = threading.Thread(target=self._keep_beating, args=(parent,), name="beacon", daemon=True)
             self._thread.start()
+            self._meter.start()
+            signals.worker_shutdown.connect(lambda **_: self._say_goodbye(parent), weak=False)
 
     def _keep_beating(self, parent: Consumer) -> None:
-        pause, beat_at = threading.Event(), time.monotonic()
-        while not pause.wait(LOOK_EVERY.total_seconds()):
+        beat_at = time.monotonic()
+        while not self._end.wait(LOOK_EVERY.total_seconds()):
             if self._has_lost_a_child(parent) or time.monotonic() >= beat_at:
                 beat_at = time.monotonic() + INTERVAL.total_seconds()
                 self._beat(parent)
+            if self.draining and not state.reserved_requests and not state.active_requests:
+                state.should_stop = os.EX_OK  # type: ignore[assignment]  # an exit code, as its stubs do not know
+
+    def _say_goodbye(self, parent: Consumer) -> None:
+        """Write the last heartbeat, after the last task, when no other one can come after it."""
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._write(msgspec.structs.replace(self._heartbeat(parent), left=True))
 
     def _has_lost_a_child(self, parent: Consumer) -> bool:
         """Tell whether a child has died under its run since the last look, and have the pool replace it now.
@@ -77,23 +105,47 @@ class Beacon(bootsteps.StartStopStep):
         return bool(found)
 
     def _beat(self, parent: Consumer) -> None:
-        own = process.settings()
-        heartbeat = WorkerHeartbeat(
+        self._write(self._heartbeat(parent))
+
+    def _heartbeat(self, parent: Consumer) -> WorkerHeartbeat:
+        own, usage = process.settings(), self._meter.latest
+        leaving = self.draining or state.should_stop is not None
+        return WorkerHeartbeat(
             name=parent.hostname,
             host=socket.gethostname(),
             pid=os.getpid(),
             pool=own.worker_pool,
             concurrency=own.worker_concurrency,
-            queues=own.queues,
-            started_at=self._started_at,
+            queues=() if leaving else own.queues,
+            started_at=self.started_at,
             at=utc_now(),
             active=tuple(_run(request) for request in _requests()),
             dead=tuple(self._dead),
+            processed=self._count_processed(),
+            cpu_percent=usage.cpu_percent,
+            rss_bytes=usage.rss_bytes,
+            uss_bytes=usage.uss_bytes,
+            draining=leaving,
         )
+
+    def _count_processed(self) -> int:
+        """Return how many attempts are over: what was taken up, without what is at work; a race never counts back."""
+        taken_up = sum(state.total_count[name] for name in POINTERS)
+        at_work = sum(request.name in POINTERS for request in tuple(state.active_requests))
+        self._processed = max(self._processed, taken_up - at_work)
+        return self._processed
+
+    def _write(self, heartbeat: WorkerHeartbeat) -> None:
+        encoded, seen_at = msgspec.json.encode(heartbeat), heartbeat.at.timestamp()
+        seen_for = timedelta(seconds=process.settings().worker_seen_seconds)
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.sadd(WORKERS_KEY, heartbeat.name)
-                pipeline.set(heartbeat_key(heartbeat.name), msgspec.json.encode(heartbeat), px=TTL)
+                if not heartbeat.left:
+                    pipeline.sadd(WORKERS_KEY, heartbeat.name)
+                    pipeline.set(heartbeat_key(heartbeat.name), encoded, px=TTL)
+                pipeline.set(last_heartbeat_key(heartbeat.name), encoded, px=seen_for)
+                pipeline.zadd(SEEN_KEY, {heartbeat.name: seen_at})
+                pipeline.zremrangebyscore(SEEN_KEY, "-inf", seen_at - seen_for.total_seconds())
                 pipeline.execute()
         except redis.RedisError as error:
             logger.warning("heartbeat.not_written", error=str(error))

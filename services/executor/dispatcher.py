@@ -1,7 +1,8 @@
 """The dispatcher's process: `python -m services.executor.dispatcher`.
 
-It publishes the catalogue of strategies, then follows the log three times: to send waiting runs to the workers, to
-copy the ends of runs into Celery's result backend, and to settle the orders that no run settles. Replicas stand by.
+It publishes the catalogue of strategies, then follows the log four times: to send waiting runs to the workers, to
+copy the ends of runs into Celery's result backend, to settle the orders that no run settles, and to have workers leave
+that are to. Replicas stand by.
 """
 
 from datetime import timedelta
@@ -12,7 +13,9 @@ import sqlalchemy as sa
 
 from services.executor.app import create_app
 from services.executor.catalogue import publish
+from services.executor.commands import Commands
 from services.executor.dispatching import Dispatcher
+from services.executor.drains import Drains
 from services.executor.final_results import FinalResults
 from services.executor.pointers import CelerySender
 from services.executor.process import broker
@@ -70,11 +73,13 @@ def main() -> None:
         pace=timedelta(seconds=settings.order_pace_seconds),
         now=clock.adjusted,
     )
+    drains = Drains(engine, client, Commands(create_app(settings)), now=clock.adjusted)
     run_followers(
         [
             Follower(log, settings.database_url, dispatcher, pace=DISPATCH_PACE),
             Follower(log, settings.database_url, results, pace=RESULTS_PACE),
             Follower(log, settings.database_url, resolver, pace=ORDERS_PACE),
+            Follower(log, settings.database_url, drains),
         ]
     )
     log.close()

@@ -172,7 +172,7 @@ class Dispatcher:
             self._take_back(list(self._runs.sent()))
         if self._runs.paused:
             self._is_clear = self._is_clear and sighting.queued <= self._wanted()
-        self._runs.slots = sum(worker.concurrency for worker in sighting.workers.values())
+        self._runs.slots = sum(worker.concurrency for worker in sighting.workers.values() if not worker.draining)
         self._take_back(self._watch.lost_pointers(sighting, self._runs.sent(), now))
         for lost in self._watch.lost_runs(sighting, self._runs.at_work(), now):
             self._lose_worker(lost)

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Any, Protocol
 from uuid import UUID, uuid5
 
@@ -11,10 +10,8 @@ import redis
 import structlog
 from celery import Celery, group
 from celery.canvas import Signature
-from kombu import Connection
-from kombu.exceptions import OperationalError
-from kombu.pidbox import Mailbox
 
+from services.executor.commands import Commands, impatient
 from services.executor.interruption import EXIT_GRACE
 from services.executor.live_run import LiveRun
 from services.executor.messages import queued, queued_runs, remove
@@ -55,13 +52,12 @@ class CelerySender:
         self._app = app
         self._redis = client
         self._producer: Any = None
-        mailbox = Mailbox(app.conf.control_exchange, type="fanout", accept=["json"])
-        self._workers: Any = mailbox(_impatient(app))
+        self._commands = Commands(app)
 
     def send(self, runs: Sequence[LiveRun]) -> None:
         """Send the pointers to the queue of their level; those of branches as a Celery group, of their stage's id."""
         if self._producer is None:
-            self._producer = self._app.amqp.Producer(_impatient(self._app))
+            self._producer = self._app.amqp.Producer(impatient(self._app))
         try:
             if (opening := runs[0].opening) is None:
                 self._signature(runs[0]).apply_async(producer=self._producer)
@@ -112,10 +108,7 @@ class CelerySender:
             "message_id": message_id(run.id, run.attempt),
             "grace_seconds": grace.total_seconds() if grace is not None else None,
         }
-        try:
-            self._workers.cast([str(run.worker)], INTERRUPT_RUN, arguments)
-        except OperationalError as error:
-            logger.warning("interrupt.not_sent", task_id=str(run.task_id), error=str(error))
+        self._commands.tell(str(run.worker), INTERRUPT_RUN, arguments)
 
     def tell_full(self, limits: Sequence[str]) -> None:
         """Write it down for a few seconds."""
@@ -123,13 +116,6 @@ class CelerySender:
             self._redis.set(FULL_LIMITS_KEY, msgspec.json.encode(limits), px=FULL_LIMITS_TTL)
         except redis.RedisError as error:
             logger.warning("limits.not_told", error=str(error))
-
-
-def _impatient(app: Celery) -> Connection:
-    """Return a connection that raises at once while Redis is away, where kombu itself would try for ever."""
-    connection = app.connection_for_write(transport_options={"max_retries": 1, "interval_start": 0, "interval_max": 0})
-    connection.ensure = partial(connection.ensure, max_retries=0)  # type: ignore[method-assign]
-    return connection
 
 
 def _time_limit(run: LiveRun) -> timedelta:

@@ -17,6 +17,9 @@ POINTERS = (RUN, BRANCH)
 INTERRUPT_RUN = "interrupt_run"
 """The control command that has a worker look at the log in the middle of a step."""
 
+DRAIN_WORKER = "drain_worker"
+"""The control command that has a worker take nothing more, and leave once it has finished what it has."""
+
 
 CONSUMED = (
     *(queue for level in Priority for queue in (level_queue(level, resumed=True), level_queue(level))),

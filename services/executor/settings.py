@@ -28,6 +28,9 @@ class ExecutorSettings(Settings):
     worker_queues: str = Field(",".join(CONSUMED), description="queues to consume, in the order of priority")
     worker_max_memory_kb: int | None = Field(None, ge=1, description="a child over this is replaced after its task")
     worker_max_tasks: int | None = Field(None, ge=1, description="a child is replaced after so many tasks")
+    worker_seen_seconds: float = Field(
+        3_600.0, gt=0, description="how long a worker that is gone is still listed, as unresponsive or offline"
+    )
     window: int = Field(20, ge=1, description="runs of a level that may wait in Redis at once")
     max_losses: int = Field(3, ge=1, description="workers that a run may lose without completing a step in between")
     cancel_grace_seconds: float = Field(5.0, gt=0, description="for a cancelled run to stop before its child is killed")

@@ -17,7 +17,18 @@ from services.gateway.components import open_components
 from services.gateway.credentials import Credentials
 from services.gateway.openapi import DocumentedApp
 from services.gateway.queries import refuse_repeated
-from services.gateway.routes import artifacts, events, health, live, orders, queues, schedules, strategies, tasks
+from services.gateway.routes import (
+    artifacts,
+    events,
+    health,
+    live,
+    orders,
+    queues,
+    schedules,
+    strategies,
+    tasks,
+    workers,
+)
 from services.gateway.settings import GatewaySettings
 from services.gateway.tracing import Tracing
 
@@ -54,7 +65,7 @@ def create_app(settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTr
     needs_key = [] if credentials.open else [BEARER]
     documented = (
         *(tasks.router, artifacts.router, orders.router, schedules.router, strategies.router),
-        *(queues.router, events.router, live.router),
+        *(queues.router, events.router, live.router, workers.router),
     )
     for router in documented:
         app.include_router(router, dependencies=[Depends(refuse_repeated), *needs_key])

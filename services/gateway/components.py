@@ -36,6 +36,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.status_client import StatusClient
 from services.gateway.submissions import Submissions
 from services.gateway.triggers import Triggers
+from services.gateway.workers import Workers
 from shared.domain.errors import Unavailable
 from shared.log.async_event_log import AsyncEventLog
 from shared.log.clock import ADJUST_EVERY, DatabaseClock, database_time
@@ -67,6 +68,7 @@ class Components:
     queue_control: QueueControl
     event_feed: EventFeed
     live: Live
+    workers: Workers
     readiness: Readiness
 
 
@@ -117,6 +119,7 @@ async def open_components(
             queue_control=QueueControl(log, status, now=clock),
             event_feed=EventFeed(log),
             live=live,
+            workers=Workers(log, status, now=clock),
             readiness=Readiness(log, catalogue, status),
         )
 

@@ -10,6 +10,7 @@ import msgspec
 
 from shared.domain.errors import FieldError, InvalidInput, Unavailable
 from shared.domain.schedule_state import ScheduleState
+from shared.domain.workers import WorkerView
 from shared.result_backend import ProgressReport
 from shared.telemetry import current_traceparent
 
@@ -66,6 +67,10 @@ class ProjectedQueues(msgspec.Struct, frozen=True):
 
     items: list[dict[str, Any]]
     maintenance: dict[str, Any]
+
+
+class _Workers(msgspec.Struct):
+    items: list[WorkerView]
 
 
 class _Version(msgspec.Struct):
@@ -167,6 +172,13 @@ class StatusClient:
         if document is None:
             raise _unavailable()
         return _decode(document, ProjectedQueues)
+
+    async def workers(self) -> list[WorkerView]:
+        """Return the workers that live and those that did lately, by name."""
+        document = await self._get("/workers")
+        if document is None:
+            raise _unavailable()
+        return _decode(document, _Workers).items
 
     async def parts(self) -> dict[str, dict[str, Any]]:
         """Return the parts behind the service by name, each with `up` and `detail`."""

@@ -31,6 +31,8 @@
                                  "paused_by", "pause_reason", "consumers"}], "maintenance": {"depth", "consumers"}},
                                  highest level first; `consumers` are names of workers; what Redis alone knows is null
                                  while it is away
+    GET /workers                 200 {"items": [`WorkerView` of each]}, by name: those that live and those that did
+                                 lately; 503 while Redis is away
     GET /health/live             200 {"status": "live"}
     GET /health/ready            200 {"status": "ready"|"degraded", "parts": {name: {"up", "detail", ...}}}
                                  parts: database, redis, projector (lag_events, lag_seconds, position),
@@ -48,7 +50,7 @@ from fastapi import FastAPI
 
 from services.status import problems
 from services.status.resources import open_resources
-from services.status.routes import health, orders, progress, queues, schedules, tasks
+from services.status.routes import health, orders, progress, queues, schedules, tasks, workers
 from services.status.settings import StatusSettings
 
 
@@ -68,5 +70,6 @@ def create_app(settings: StatusSettings) -> FastAPI:
     app.include_router(schedules.router)
     app.include_router(progress.router)
     app.include_router(queues.router)
+    app.include_router(workers.router)
     app.include_router(health.router)
     return app

@@ -54,6 +54,7 @@ class Resources:
     tables: Tables
     log: AsyncEventLog
     redis: Redis
+    quiet_redis: QuietRedis
     objects: ObjectStore
     live_progress: LiveProgress
     progress_reports: ProgressReports
@@ -78,6 +79,7 @@ async def open_resources(settings: StatusSettings) -> AsyncIterator[Resources]:
                 tables=Tables(engine),
                 log=log,
                 redis=redis,
+                quiet_redis=quiet,
                 objects=open_store(settings),
                 live_progress=LiveProgress(quiet),
                 progress_reports=ProgressReports(redis),

@@ -15,7 +15,8 @@
     │   ├── ScheduleDeleted     the schedule is no more
     │   ├── ScheduleOverlap     a run of the schedule is in the way of another one
     │   ├── StaleAttempt        the attempt is not the one that runs now
-    │   └── TooManyBackfills    the schedule has enough past times to make up for
+    │   ├── TooManyBackfills    the schedule has enough past times to make up for
+    │   └── WorkerOffline       the worker has left, or is taken to be gone
     ├── VersionConflict         somebody else appended first: reload and decide again
     └── Unavailable             a part that this needs does not answer: try again
         └── ProjectionBehind    the tables have not taken in all that the answer must know
@@ -127,6 +128,12 @@ class TooManyBackfills(Refused):
     """A schedule works through its backfills one after the other, and holds so many of them."""
 
     code = "too_many_backfills"
+
+
+class WorkerOffline(Refused):
+    """Nobody can be told anything any more under this name."""
+
+    code = "worker_offline"
 
 
 class VersionConflict(BlotterError):

@@ -7,10 +7,17 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, StoredEvent
 
-from shared.domain import branch_events, catalogue_events, execution_events, queue_events, schedule_events
+from shared.domain import (
+    branch_events,
+    catalogue_events,
+    execution_events,
+    queue_events,
+    schedule_events,
+    worker_events,
+)
 from shared.domain.events import EVENTS, Event
 
-_FILL_THE_REGISTRY = (branch_events, catalogue_events, execution_events, queue_events, schedule_events)
+_FILL_THE_REGISTRY = (branch_events, catalogue_events, execution_events, queue_events, schedule_events, worker_events)
 
 
 class MsgspecMapper(Mapper[UUID]):

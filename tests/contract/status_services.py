@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+import redis
 
 from services.gateway.queries import TaskQuery
 from services.gateway.status_client import StatusClient
@@ -21,15 +22,17 @@ from services.status.settings import StatusSettings
 from shared.domain.execution import WorkflowExecution
 from shared.domain.queue import Queue
 from shared.domain.schedule import Schedule
+from shared.heartbeats import WorkerHeartbeat
 from shared.log.event_log import EventLog
 from shared.log.runs import Recorded
 from tests.fake_status import FakeStatus
+from tests.heartbeats import beat
 
 BASE_URL = "http://status"
 
 
 class Side:
-    """A client of one of the two, and the ways to let it know of runs, schedules and queues."""
+    """A client of one of the two, and the ways to let it know of runs, schedules, queues and workers."""
 
     def __init__(
         self,
@@ -38,12 +41,14 @@ class Side:
         show: Callable[..., None],
         show_schedule: Callable[[Schedule], None],
         show_queue: Callable[[Queue], None],
+        show_worker: Callable[..., None],
     ) -> None:
         self.transport = transport
         self.client = client
         self.show = show
         self.show_schedule = show_schedule
         self.show_queue = show_queue
+        self.show_worker = show_worker
 
     async def get(self, path: str, **query: Any) -> httpx.Response:
         """Return what it answers."""
@@ -77,7 +82,7 @@ async def fake_side(_: pytest.FixtureRequest) -> AsyncIterator[Side]:
         fake.show_schedule(schedule, [Recorded(next(positions), event) for event in schedule.collect_events()])
 
     async with StatusClient(BASE_URL, transport=fake.transport) as client:
-        yield Side(fake.transport, client, fake.show, show_schedule, fake.queues.show)
+        yield Side(fake.transport, client, fake.show, show_schedule, fake.queues.show, fake.show_worker)
 
 
 @asynccontextmanager
@@ -105,12 +110,16 @@ async def real_side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
         log.append(queue.collect_events())
         project()
 
+    def show_worker(heartbeat: WorkerHeartbeat, *, alive: bool = True) -> None:
+        with redis.Redis.from_url(redis_url) as client:
+            beat(client, heartbeat, alive=alive)
+
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
         StatusClient(BASE_URL, transport=transport) as client,
     ):
-        yield Side(transport, client, show, show_schedule, show_queue)
+        yield Side(transport, client, show, show_schedule, show_queue, show_worker)
     engine.dispose()
     log.close()
 

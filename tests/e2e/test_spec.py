@@ -20,7 +20,6 @@ from shared.settings import sqlalchemy_url
 from tests.e2e.blocked_runs import arrived
 from tests.e2e.schedules import create_schedule, history_of, lateness, preview, tasks_of
 from tests.e2e.stack import CHECKOUT, Stack
-from tests.e2e.workers import node_name, worker
 from tests.waiting import until
 
 LEVELS = ("high", "normal", "low")
@@ -305,30 +304,6 @@ def test_r6_2_a_running_task_is_cancelled_and_its_slot_is_usable_again(stack: St
     (gates / "IBM").touch()
     for each in [stand_at(stack, gates, "IBM") for _ in range(2)]:
         stack.wait(each, "SUCCESS")
-
-
-def test_r7_1_a_worker_is_configured_by_its_settings_and_joins_by_itself(stack: Stack, gates: Path) -> None:
-    """Three threads and limits, by the environment: it registers, consumes every queue, and takes what others leave."""
-    settings = {
-        "BLOTTER_WORKER_POOL": "threads",
-        "BLOTTER_WORKER_CONCURRENCY": "3",
-        "BLOTTER_WORKER_MAX_MEMORY_KB": "500000",
-        "BLOTTER_WORKER_MAX_TASKS": "100",
-    }
-    with worker(stack, "extra", **settings):
-        name = node_name(stack, "extra")
-        workers: Any = stack.celery.control.inspect(timeout=1)
-        pool, conf = (getattr(workers, what)()[name] for what in ("stats", "conf"))
-        assert pool["pool"]["max-concurrency"] == 3
-        assert pool["pool"]["implementation"].startswith("celery.concurrency.thread")
-        assert (conf["worker_max_memory_per_child"], conf["worker_max_tasks_per_child"]) == (500_000, 100)
-        assert {queue["name"] for queue in workers.active_queues()[name]} == QUEUES
-        assert "executor.run" in workers.registered()[name]
-
-        tasks = [stand_at(stack, gates, "IBM") for _ in range(5)]
-        assert [stack.task(task_id)["worker"] for task_id in tasks].count(name) == 3
-        (gates / "IBM").touch()
-        assert {stack.wait(task_id)["state"] for task_id in tasks} == {"SUCCESS"}
 
 
 def test_r9_1_schedules_fire_once_by_cron_and_at_intervals_on_time(stack: Stack) -> None:

@@ -21,8 +21,9 @@ from shared.domain.outputs import ObjectRef, Output
 from shared.domain.phases import Phase
 from shared.log.async_event_log import AsyncEventLog
 from shared.objects import open_store
-from tests.builders import in_phase, running, stamp
+from tests.builders import WORKER, in_phase, running, stamp
 from tests.fake_status import FakeStatus
+from tests.heartbeats import heartbeat
 from tests.integration.gateway.stage import KEYS, PARAMETERS, ROOT, publish, settings, strategy
 from tests.schedule_builders import schedule
 
@@ -64,7 +65,7 @@ KEPT_SCHEDULE, DELETED_SCHEDULE = (UUID(f"0c7a5a52-7f0c-4b3e-9d7e-1f5e0a3f9b6{di
 """One that stays, and one for the tool to delete: it would take the first one that a list names."""
 
 
-def _schedules_config() -> str:
+def _facts_config() -> str:
     some = 'checks.positive_data_acceptance.expected-statuses = ["2xx", 404, 409, 422]'
     kept, deleted = (f'parameters = {{ "path.schedule_id" = "{each}" }}' for each in (KEPT_SCHEDULE, DELETED_SCHEDULE))
     of_all = {"POST ": [some], "POST /preview": [some]}
@@ -73,6 +74,7 @@ def _schedules_config() -> str:
     of_one |= {f"GET /{noun}": [kept] for noun in ("upcoming", "history")}
     facts = [(name.replace(" ", " /api/schedules"), said) for name, said in of_all.items()]
     facts += [(name.replace(" ", " /api/schedules/{schedule_id}"), said) for name, said in of_one.items()]
+    facts.append(("POST /api/workers/{name}/drain", [f'parameters = {{ "path.name" = "{WORKER}" }}']))
     return "\n".join(line for name, said in facts for line in ("[[operations]]", f'include-name = "{name}"', *said))
 
 
@@ -81,7 +83,7 @@ KEPT_BY = UUID("0190a6e0-8c8f-7c3e-8a51-5d8f0a5b7a11")
 
 
 async def _fill(database_url: str, status: FakeStatus, kept: ObjectRef) -> None:
-    """Publish a strategy, under the name that the examples use, and store a task in every phase, and two schedules."""
+    """Publish a strategy, under the name that the examples use, and store a task in each phase, schedules, a worker."""
     async with AsyncEventLog(database_url) as log:
         lenient = PARAMETERS | {"additionalProperties": True, "properties": {}}
         await publish(log, strategy(parameters_schema=lenient))
@@ -92,6 +94,7 @@ async def _fill(database_url: str, status: FakeStatus, kept: ObjectRef) -> None:
         for made in map(schedule, (KEPT_SCHEDULE, DELETED_SCHEDULE)):
             status.show_schedule(made)
             await log.append(made.collect_events())
+        status.show_worker(heartbeat())
         keeper = running(task_id=KEPT_BY)
         keeper.complete_step(
             stamp(2),
@@ -124,7 +127,7 @@ def served(migrated_database_url: str, tmp_path: Path) -> Iterator[str]:
 
 def test_schemathesis_finds_nothing(served: str, tmp_path: Path) -> None:
     """Right requests are accepted, wrong ones refused, and every answer is declared, in all of its phases."""
-    config = CONFIG.replace("KEPT_BY", str(KEPT_BY)) + _schedules_config()
+    config = CONFIG.replace("KEPT_BY", str(KEPT_BY)) + _facts_config()
     (tmp_path / "schemathesis.toml").write_text(config)
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{served}/openapi.json"),

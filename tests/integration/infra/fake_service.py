@@ -1,8 +1,8 @@
 """A tiny process that stands for a service; BLOTTER_PROCESS says which.
 
 It notes its start and its stop in `<home>/notes`. `worker` has a child and a grandchild in its session, `stubborn`
-ignores SIGTERM, `flighty` exits with code 0 if it finds the file `<home>/leave`
-at its start (and removes it), `broken` exits with code 1, `gateway` answers
+ignores SIGTERM, `flighty` and `worker` exit with code 0 if they find the file `<home>/leave.<name>`
+at their start (and remove it), `broken` exits with code 1, `gateway` answers
 `/health/ready`.
 """
 
@@ -54,14 +54,14 @@ def main() -> None:
     """Run until SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN if NAME == "stubborn" else leave)
     note("start")
+    if NAME in ("flighty", "worker") and (HOME / f"leave.{NAME}").exists():
+        (HOME / f"leave.{NAME}").unlink()
+        sys.exit(0)
     if NAME == "worker":
         subprocess.Popen([sys.executable, "-c", CHILD])
     if NAME == "gateway":
         server = HTTPServer(("127.0.0.1", int(os.environ["BLOTTER_PORT"])), _Ready)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    if NAME == "flighty" and (HOME / "leave").exists():
-        (HOME / "leave").unlink()
-        sys.exit(0)
     if NAME == "broken":
         sys.exit("no strategy folder")
     while True:

@@ -16,7 +16,13 @@ MODULE = "tests.integration.infra.fake_service"
 
 def service(name: str, port_variable: str | None = None) -> Service:
     """A fake of this name."""
-    return Service(name=name, module=MODULE, stops_within=timedelta(seconds=5), port_variable=port_variable)
+    return Service(
+        name=name,
+        module=MODULE,
+        stops_within=timedelta(seconds=5),
+        port_variable=port_variable,
+        may_leave=name == "worker",
+    )
 
 
 def main() -> None:

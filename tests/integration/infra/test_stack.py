@@ -113,10 +113,29 @@ def test_a_killed_process_is_restarted(home: Path, name: str) -> None:
 def test_an_exit_with_code_0_is_an_exit(home: Path) -> None:
     """Event consumers leave with code 0 when Redis blinks: they are started again all the same."""
     stack = Stack(home, services=["flighty"])
-    (home / "leave").touch()
+    (home / "leave.flighty").touch()
     stack.start()
     stack.wait_for(lambda: stack.record().phase == Phase.READY and stack.of("flighty").restarts == 1)
     assert stack.of("flighty").last_exit == 0
+    stack.stop()
+
+
+def test_a_worker_that_was_told_to_leave_stays_away_until_the_next_start(home: Path) -> None:
+    """With code 0: that is said once, stands in the record, and the rest of the stack goes on."""
+    stack = Stack(home, services=["worker", "flighty"])
+    (home / "leave.worker").touch()
+    stack.start()
+    stack.wait_for(lambda: stack.record().phase == Phase.READY and stack.of("worker").state == ProcessState.LEFT)
+    flighty = stack.of("flighty").pid
+    assert flighty is not None
+    os.kill(flighty, signal.SIGKILL)
+    stack.wait_for(lambda: stack.is_running_again("flighty", flighty))
+
+    worker = stack.of("worker")
+    assert (worker.state, worker.pid, worker.restarts, worker.last_exit) == (ProcessState.LEFT, None, 0, 0)
+    assert stack.stop()[1].count("worker left, as it was told to") == 1
+    stack.up()
+    assert stack.of("worker").state == ProcessState.RUNNING
     stack.stop()
 
 

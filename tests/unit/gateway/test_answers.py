@@ -9,12 +9,22 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from services.gateway import answers, examples, queue_answers, queue_examples, schedule_answers, schedule_examples
+from services.gateway import (
+    answers,
+    examples,
+    queue_answers,
+    queue_examples,
+    schedule_answers,
+    schedule_examples,
+    worker_answers,
+    worker_examples,
+)
 from services.gateway.app import create_app
 from services.gateway.settings import GatewaySettings
 from shared.documents import step_document, task_document
 from shared.domain.phases import Phase
 from shared.domain.views import ErrorView, OrderView, ProgressView, StepView, TaskView, step_views, task_view
+from shared.domain.workers import WorkerView
 from shared.objects import MemoryObjectStore
 from tests.builders import NOW, in_phase
 
@@ -38,6 +48,7 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
         (answers.Order, OrderView, set()),
         (answers.Progress, ProgressView, {"step_progress"}),
         (answers.TaskError, ErrorView, set()),
+        (worker_answers.Worker, WorkerView, set()),
     ],
 )
 def test_models_have_the_fields_of_the_views(model: type[BaseModel], view: type[Any], more: set[str]) -> None:
@@ -73,6 +84,7 @@ def test_a_task_in_any_phase_fits_its_model(phase: Phase) -> None:
         (answers.CloudEvent, examples.CLOUD_EVENT),
         (answers.StrategyAnswer, examples.STRATEGY),
         (answers.BrokenAnswer, examples.BROKEN),
+        (worker_answers.Worker, worker_examples.WORKER),
         (answers.ReadyAnswer, examples.READY),
         (answers.ReadyAnswer, examples.UNAVAILABLE),
         (schedule_answers.ScheduleAnswer, schedule_examples.SCHEDULE),

@@ -39,6 +39,7 @@ CASES: list[tuple[BlotterError, int, str]] = [
     (errors.ScheduleOverlap("x"), 409, "schedule_overlap"),
     (errors.StaleAttempt("x"), 409, "stale_attempt"),
     (errors.TooManyBackfills("x"), 409, "too_many_backfills"),
+    (errors.WorkerOffline("x"), 409, "worker_offline"),
     (errors.VersionConflict(uuid4()), 409, "version_conflict"),
     (errors.Unavailable("x"), 503, "unavailable"),
     (errors.ProjectionBehind("x"), 503, "projection_behind"),
