@@ -16,7 +16,7 @@ from shared.domain.views import OrderView, StepView, TaskView, trace_id
 from shared.log.runs import Recorded
 from shared.objects.store import ObjectCorrupt, ObjectMissing, ObjectStore, StoreUnavailable
 
-_METADATA = ("originator_id", "originator_version", "at", "actor", "append_id", "trace")
+METADATA = ("originator_id", "originator_version", "at", "actor", "append_id", "trace")
 
 
 def task_document(view: TaskView, *, now: datetime, objects: ObjectStore, reason: str | None = None) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def event_document(recorded: Recorded) -> dict[str, Any]:
     """Return an event as `GET /api/tasks/{task_id}/events` lists it; `data` is the event without its metadata."""
     event = recorded.event
     data = msgspec.to_builtins(event)
-    for field in _METADATA:
+    for field in METADATA:
         data.pop(field, None)
     return {
         "position": recorded.position,

@@ -28,7 +28,8 @@ from shared.result_backend import ProgressReport
 from tests.builders import NOW
 from tests.fake_queues import FakeQueues
 
-PARTS = ("database", "redis", "projector", "dispatcher", "results", "orders", "workers", "scheduler")
+PARTS = ("database", "redis", "projector", "relay", "dispatcher", "results", "orders", "workers", "scheduler")
+ASYNCAPI = {"asyncapi": "3.0.0", "info": {"title": "Blotter", "version": "0.1.0"}, "channels": {}}
 ENDED = [status(phase) for phase in Phase if phase.ended]
 _ORDER_FILTER = ("task_id", "symbol", "state")
 _TASK = re.compile(r"/tasks/([0-9a-f-]{36})")
@@ -147,6 +148,8 @@ class FakeStatus:
             return httpx.Response(200, stream=lines)
         if path == "/workers":
             return self._list_workers()
+        if path == "/asyncapi.json":
+            return _json(ASYNCAPI)
         if path == "/tasks":
             return self._list(query)
         if path == "/tasks/live":

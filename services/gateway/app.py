@@ -19,6 +19,7 @@ from services.gateway.openapi import DocumentedApp
 from services.gateway.queries import refuse_repeated
 from services.gateway.routes import (
     artifacts,
+    asyncapi,
     events,
     health,
     live,
@@ -69,6 +70,6 @@ def create_app(settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTr
     )
     for router in documented:
         app.include_router(router, dependencies=[Depends(refuse_repeated), *needs_key])
-    for router in (health.router, live.sockets):
+    for router in (asyncapi.router, health.router, live.sockets):
         app.include_router(router, dependencies=[Depends(refuse_repeated)])
     return app

@@ -22,6 +22,7 @@ from services.gateway.live import Live
 from services.gateway.past import Past
 from services.gateway.previews import Previews
 from services.gateway.progress_feed import ProgressFeed
+from services.gateway.published_events import PublishedEvents
 from services.gateway.queue_control import QueueControl
 from services.gateway.readiness import Readiness
 from services.gateway.reading import Reading
@@ -69,6 +70,7 @@ class Components:
     event_feed: EventFeed
     live: Live
     workers: Workers
+    published_events: PublishedEvents
     readiness: Readiness
 
 
@@ -120,6 +122,7 @@ async def open_components(
             event_feed=EventFeed(log),
             live=live,
             workers=Workers(log, status, now=clock),
+            published_events=PublishedEvents(status),
             readiness=Readiness(log, catalogue, status),
         )
 

@@ -180,6 +180,13 @@ class StatusClient:
             raise _unavailable()
         return _decode(document, _Workers).items
 
+    async def asyncapi(self) -> bytes:
+        """Return the AsyncAPI document of the published events as JSON."""
+        document = await self._get("/asyncapi.json")
+        if document is None:
+            raise _unavailable()
+        return document
+
     async def parts(self) -> dict[str, dict[str, Any]]:
         """Return the parts behind the service by name, each with `up` and `detail`."""
         document = await self._get("/health/ready", patience=HEALTH_PATIENCE)

@@ -33,9 +33,10 @@
                                  while it is away
     GET /workers                 200 {"items": [`WorkerView` of each]}, by name: those that live and those that did
                                  lately; 503 while Redis is away
+    GET /asyncapi.json           200 the AsyncAPI 3.0 document of the published events
     GET /health/live             200 {"status": "live"}
     GET /health/ready            200 {"status": "ready"|"degraded", "parts": {name: {"up", "detail", ...}}}
-                                 parts: database, redis, projector (lag_events, lag_seconds, position),
+                                 parts: database, redis, projector and relay (lag_events, lag_seconds, position),
                                  dispatcher, results, orders, workers (count), scheduler
 
 Errors are problem documents: 422 invalid_request with `errors` by field, 404, 503 unavailable. A running task's
@@ -50,7 +51,7 @@ from fastapi import FastAPI
 
 from services.status import problems
 from services.status.resources import open_resources
-from services.status.routes import health, orders, progress, queues, schedules, tasks, workers
+from services.status.routes import asyncapi, health, orders, progress, queues, schedules, tasks, workers
 from services.status.settings import StatusSettings
 
 
@@ -71,5 +72,6 @@ def create_app(settings: StatusSettings) -> FastAPI:
     app.include_router(progress.router)
     app.include_router(queues.router)
     app.include_router(workers.router)
+    app.include_router(asyncapi.router)
     app.include_router(health.router)
     return app

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from redis.exceptions import RedisError
 
-from services.status.projector import PROJECTOR, TOPICS
+from services.status import projector, relay
 from services.status.resources import Resources
 from services.status.tables import positions
 from shared.domain.errors import Unavailable
@@ -18,14 +18,17 @@ from shared.log.positions import read_position
 from shared.log.recorder import EVENTS_TABLE, SCHEMA
 
 FOLLOWERS = {
-    "projector": PROJECTOR,
+    "projector": projector.PROJECTOR,
+    "relay": relay.RELAY,
     "dispatcher": "executor.dispatcher",
     "results": "executor.results",
     "orders": "executor.orders",
 }
 """The parts that follow the log, and the names whose locks they hold while they do."""
+MEASURED = {"projector": projector.TOPICS, "relay": relay.TOPICS}
+"""Those that keep their positions here, and the topics that they follow."""
 LAG_LIMIT = 100_000
-"""Where counting the events that are not projected stops."""
+"""Where counting the events that a follower has still to take in stops."""
 TIMEOUT_SECONDS = 3.0
 
 Part = dict[str, Any]
@@ -56,14 +59,12 @@ async def _or_down(answers: Awaitable[dict[str, Part]], names: tuple[str, ...]) 
 
 async def _database_parts(resources: Resources) -> dict[str, Part]:
     found = await resources.tables.ask(_followers)
-    projector = found["projector"]
-    pending = await resources.log.read(projector["position"], limit=1, topics=TOPICS) if projector["lag_events"] else []
-    waited = (datetime.now(UTC) - pending[0].event.at).total_seconds() if pending else 0.0
-    return {
-        "database": {"up": True, "detail": None},
-        **found,
-        "projector": projector | {"lag_seconds": max(0.0, waited)},
-    }
+    for part, topics in MEASURED.items():
+        behind, position = found[part]["lag_events"], found[part]["position"]
+        pending = await resources.log.read(position, limit=1, topics=topics) if behind else []
+        waited = (datetime.now(UTC) - pending[0].event.at).total_seconds() if pending else 0.0
+        found[part]["lag_seconds"] = max(0.0, waited)
+    return {"database": {"up": True, "detail": None}, **found}
 
 
 def _followers(connection: sa.Connection) -> dict[str, Part]:
@@ -71,11 +72,12 @@ def _followers(connection: sa.Connection) -> dict[str, Part]:
     for part, follower in FOLLOWERS.items():
         up = bool(connection.exec_driver_sql(IS_ACTIVE, (lock_key(follower),)).scalar())
         found[part] = {"up": up, "detail": None if up else f"no process follows the log as {follower}"}
-    position = read_position(connection, positions, PROJECTOR)
-    events = sa.select(sa.literal(1)).select_from(_EVENTS)
-    events = events.where(_EVENTS.c.notification_id > position, _EVENTS.c.topic.in_(TOPICS)).limit(LAG_LIMIT)
-    lag = connection.scalar(sa.select(sa.func.count()).select_from(events.subquery()))
-    found["projector"] |= {"position": position, "lag_events": lag}
+    for part, topics in MEASURED.items():
+        position = read_position(connection, positions, FOLLOWERS[part])
+        events = sa.select(sa.literal(1)).select_from(_EVENTS)
+        events = events.where(_EVENTS.c.notification_id > position, _EVENTS.c.topic.in_(topics)).limit(LAG_LIMIT)
+        lag = connection.scalar(sa.select(sa.func.count()).select_from(events.subquery()))
+        found[part] |= {"position": position, "lag_events": lag}
     return found
 
 

@@ -1,4 +1,6 @@
-"""Settings of the projector and of the query API."""
+"""Settings of the projector, the relay and the query API."""
+
+from datetime import timedelta
 
 from pydantic import Field
 
@@ -10,3 +12,14 @@ class StatusSettings(Settings):
 
     status_host: str = Field("127.0.0.1", description="address that the query API listens on")
     status_port: int = Field(8010, ge=0, le=65535, description="port of the query API")
+    stream_retention_seconds: float = Field(
+        7 * 86_400.0, ge=1, description="how long published events stay in their Redis Streams"
+    )
+    stream_max_length: int = Field(
+        200_000, ge=1_000, description="about how many events a Redis Stream holds, if fewer than the retention leaves"
+    )
+
+    @property
+    def stream_retention(self) -> timedelta:
+        """Return how long published events stay in their streams."""
+        return timedelta(seconds=self.stream_retention_seconds)

@@ -170,10 +170,17 @@ async def test_a_foreign_cursor_is_bad_input(side: Side) -> None:
     assert [error.field for error in refusal.value.errors] == ["cursor"]
 
 
+async def test_published_events_are_described(side: Side) -> None:
+    """By an AsyncAPI document, as JSON."""
+    document = msgspec.json.decode(await side.client.asyncapi())
+    assert document["asyncapi"] == "3.0.0"
+    assert {"info", "channels"} <= set(document)
+
+
 async def test_parts_are_named_and_up_or_down(side: Side) -> None:
     """Readiness of what stands behind the service, by name."""
     parts = await side.client.parts()
-    assert {"redis", "projector", "dispatcher", "results", "orders", "workers", "scheduler"} <= set(parts)
+    assert {"redis", "projector", "relay", "dispatcher", "results", "orders", "workers", "scheduler"} <= set(parts)
     assert all(isinstance(part["up"], bool) and "detail" in part for part in parts.values())
 
 

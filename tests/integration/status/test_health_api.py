@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,17 +11,21 @@ from typing import Any
 import httpx
 import psycopg
 import redis
+import sqlalchemy as sa
 
 from infra.local.ports import free_port
 from services.status.app import create_app
 from services.status.health import FOLLOWERS
 from services.status.projector import Projector
+from services.status.publishing import StreamPublisher
+from services.status.relay import Relay
 from services.status.settings import StatusSettings
 from shared.domain.events import Stamp
 from shared.heartbeats import SCHEDULER_KEY, heartbeat_key
 from shared.log.event_log import EventLog
 from shared.log.follower import Follower, lock_key
 from tests.builders import running, submitted
+from tests.integration.scheduler.desk import publish
 
 
 async def ready(api: httpx.AsyncClient) -> Any:
@@ -50,7 +55,7 @@ async def test_with_every_process_there_it_is_ready(
     try:
         assert follower.active.wait(10)
         with psycopg.connect(settings.database_url) as holder, redis.Redis.from_url(settings.redis_url) as live:
-            for name in ("dispatcher", "results", "orders"):
+            for name in ("relay", "dispatcher", "results", "orders"):
                 holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(FOLLOWERS[name])])
             live.set(heartbeat_key("executor@a"), b"{}")
             live.set(heartbeat_key("executor@b"), b"{}")
@@ -83,6 +88,32 @@ async def test_the_lag_counts_events_of_runs_and_the_age_of_the_oldest(
     lag = (await ready(api))["parts"]["projector"]
     assert lag["lag_events"] == 2
     assert 60 <= lag["lag_seconds"] < 65
+
+
+async def test_the_lag_of_the_relay_counts_what_is_not_published(
+    api: httpx.AsyncClient, settings: StatusSettings, log: EventLog, engine: sa.Engine
+) -> None:
+    """All events count, those of no run too; published, there is no lag."""
+    publish(log, "sma-crossover")
+    log.save_execution(running(at=Stamp(at=datetime.now(UTC) - timedelta(seconds=30), actor="user:ada")))
+    lag = (await ready(api))["parts"]["relay"]
+    assert lag["lag_events"] == 3
+    assert lag["lag_seconds"] > 30
+
+    def catch_up() -> None:
+        streams = StreamPublisher(settings.redis_url, retention=timedelta(days=1), max_length=1_000)
+        relay = Relay(log, engine, streams, retention=timedelta(days=3650))
+        relay.process(log.read(relay.start()))
+        streams.close()
+
+    await asyncio.to_thread(catch_up)
+    assert (await ready(api))["parts"]["relay"] | {"up": True, "detail": None} == {
+        "up": True,
+        "detail": None,
+        "position": log.head(),
+        "lag_events": 0,
+        "lag_seconds": 0.0,
+    }
 
 
 async def test_a_follower_of_another_database_is_not_ours(api: httpx.AsyncClient, database_url: str) -> None:
