@@ -9,6 +9,7 @@ from shared.domain.phases import Phase
 from shared.domain.priority import Priority
 from tests.simulation.desk import Desk
 from tests.simulation.invariants import Invariants
+from tests.simulation.processes import Worker
 from tests.simulation.surroundings import Fault, Message, seconds
 from tests.simulation.workflows import Trouble
 
@@ -113,6 +114,10 @@ class Histories(RuleBasedStateMachine):
         """A run comes that is more urgent than what the workers are at."""
         self._begin_to_work(points)
         self._submit("looking", Priority.HIGH, "bob", Trouble(), 600.0)
+        self._press()
+
+    def _press(self) -> None:
+        """Have the dispatcher see who waits without a slot."""
         self.desk.pass_time(seconds(0.25))
         self.desk.dispatcher.turn()
 
@@ -126,17 +131,31 @@ class Histories(RuleBasedStateMachine):
     @rule(worker=ANY, points=st.integers(0, 4))
     def cancel_beside(self, worker: int, points: int) -> None:
         """Somebody wants a run to stop whose branches are just being claimed, or at work."""
-        chosen = self.desk.workers[worker % 2]
-        for _ in range(12):
-            if any(message.step is not None for message, _ in chosen.attempts):
-                break
-            self.desk.quarter(3)
+        chosen = self._with_branches(worker)
         chosen.advance(0, points)
         for message, _ in chosen.attempts:
             if message.step is not None:
                 self.desk.cancel(self.desk.tasks.index(message.task_id))
         self.desk.dispatcher.turn()
         chosen.advance(0, points)
+
+    @rule(worker=ANY, points=POINTS)
+    def urgent_beside(self, worker: int, points: int) -> None:
+        """Runs come, one for each slot, that are more urgent than the branches that are at work."""
+        chosen = self._with_branches(worker)
+        for _ in self.desk.workers:
+            self._submit("looking", Priority.HIGH, "bob", Trouble(), 600.0)
+        self._press()
+        chosen.advance(0, points)
+
+    def _with_branches(self, worker: int) -> Worker:
+        """Let things take their course until a worker has a branch, if it gets one soon."""
+        chosen = self.desk.workers[worker % 2]
+        for _ in range(12):
+            if any(message.step is not None for message, _ in chosen.attempts):
+                break
+            self.desk.quarter(3)
+        return chosen
 
     @rule(level=st.sampled_from(Priority), paused=st.booleans(), points=POINTS)
     def pause_or_resume(self, level: Priority, paused: bool, points: int) -> None:
