@@ -176,7 +176,8 @@ def test_cancelled_in_a_stage_a_run_stops_its_members_and_can_go_on(crew: Stack,
     """Those at work are interrupted, those that wait never start; what is finished is not repeated."""
     parameters = {"traces": str(traces), "seconds": 30.0}
     task_id = crew.submit("fanning", *SYMBOLS[:12], parameters=parameters)
-    until(lambda: at_work(crew, task_id, "load"), seconds=20)
+    # Its row says that a step runs as soon as the run has got there, before a member of it is with a worker.
+    until(lambda: calls(traces), seconds=20, hint="no member has been called")
     answer = crew.http.delete(f"/api/tasks/{task_id}")
     assert (answer.status_code, answer.json()["was"]) == (202, "running")
     crew.wait(task_id, "REVOKED", seconds=10)
