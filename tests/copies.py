@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
 from tests.servers import Postgres
 
 AHEAD = 2
-PATIENCE = 60
 
 
 class Copies:
@@ -22,40 +21,32 @@ class Copies:
     def __init__(self, server: Postgres, template: str) -> None:
         self._server = server
         self._template = template
-        self._ready: queue.Queue[str | Exception] = queue.Queue()
-        self._todo: queue.Queue[str | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._work, name="copies", daemon=True)
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="copies")
+        self._ready: deque[Future[str]] = deque()
+        self._dropped: list[Future[None]] = []
 
     def __enter__(self) -> Self:
-        self._thread.start()
         for _ in range(AHEAD):
-            self._todo.put("")
+            self._begin_one()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._todo.put(None)
-        self._thread.join()
+        while self._ready:
+            self.give_back(self._ready.popleft().result())
+        self._worker.shutdown()
+        for each in self._dropped:
+            each.result()
 
     def take(self) -> str:
-        """Return the URL of a fresh copy."""
-        self._todo.put("")
-        found = self._ready.get(timeout=PATIENCE)
-        if isinstance(found, Exception):
-            raise found
-        return found
+        """Return the URL of a fresh copy; raises what kept it from being made."""
+        self._begin_one()
+        return self._ready.popleft().result()
 
     def give_back(self, url: str) -> None:
         """Have a copy dropped."""
-        self._todo.put(url)
+        self._dropped.append(self._worker.submit(self._server.drop, url))
 
-    def _work(self) -> None:
-        while (url := self._todo.get()) is not None:
-            try:
-                if url:
-                    self._server.drop(url)
-                else:
-                    self._ready.put(self._server.create(template=self._template))
-            except Exception as error:  # the test that is given it fails by it
-                self._ready.put(error)
+    def _begin_one(self) -> None:
+        self._ready.append(self._worker.submit(self._server.create, template=self._template))
