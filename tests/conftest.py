@@ -10,6 +10,7 @@ from infra.migrations.migrate import migrate
 from tests import servers
 from tests.copies import Copies
 from tests.e2e.stack import Stack
+from tests.failing_redis import FailingRedis
 from tests.s3_server import S3Server, s3_server
 
 
@@ -70,6 +71,13 @@ def migrated_database_url(migrated_copies: Copies) -> Iterator[str]:
 def redis_url(redis_server: servers.Redis) -> str:
     """An empty Redis database."""
     return redis_server.next_url()
+
+
+@pytest.fixture
+def failing_redis() -> Iterator[FailingRedis]:
+    """A Redis of the test's own, which it may kill, stop and start."""
+    with servers.open_folder() as folder, FailingRedis(folder) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from shared.result_backend import ProgressReport
 from shared.workflow.context import Position, Progress
 from tests.builders import running, stamp
 from tests.contract.status_services import BASE_URL
+from tests.failing_redis import FailingRedis
 from tests.fake_status import FakeStatus
 from tests.live_server import PATIENCE, config_of, start
 
@@ -51,7 +52,12 @@ async def _fake(_: pytest.FixtureRequest) -> AsyncIterator[Side]:
 
 @asynccontextmanager
 async def _real(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
-    redis_url: str = request.getfixturevalue("redis_url")
+    async with _served(request.getfixturevalue("redis_url"), request) as side:
+        yield side
+
+
+@asynccontextmanager
+async def _served(redis_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Side]:
     database_url: str = request.getfixturevalue("migrated_database_url")
     home: Path = request.getfixturevalue("tmp_path")
     app = create_app(StatusSettings(database_url=database_url, redis_url=redis_url, home=home))
@@ -94,9 +100,7 @@ async def test_what_a_step_says_is_heard_by_all_who_listen(side: Side) -> None:
         assert await anext(two) is None
         side.report(execution, Progress(3, 7, "bars"))
         for heard in (one, two):
-            told = await anext(heard)
-            while told is None:
-                told = await anext(heard)
+            told = await _said(heard)
             assert (told.task_id, told.attempt) == (execution.id, 1)
             assert told.progress["step_progress"] == {"done": 3, "total": 7, "message": "bars"}
 
@@ -111,3 +115,29 @@ async def test_it_ends_with_the_service(side: Side) -> None:
                 pass
         except Unavailable:
             pass
+
+
+async def test_it_ends_with_redis_and_can_be_listened_to_again(
+    request: pytest.FixtureRequest, failing_redis: FailingRedis
+) -> None:
+    """Killed while somebody listens: that stream ends, and each does without Redis; then steps are heard again."""
+    execution = running()
+    async with asyncio.timeout(PATIENCE), _served(failing_redis.url, request) as side:
+        async with aclosing(side.client.progress()) as heard:
+            assert await anext(heard) is None
+            failing_redis.kill()
+            assert [told async for told in heard if told is not None] == []
+        assert [told async for told in side.client.progress()] == []
+        failing_redis.start()
+        async with aclosing(side.client.progress()) as heard:
+            assert await anext(heard) is None
+            side.report(execution, Progress(1, 2, ""))
+            assert (await _said(heard)).task_id == execution.id
+
+
+async def _said(heard: AsyncGenerator[ProgressReport | None]) -> ProgressReport:
+    """The next report, past the signs of life."""
+    async for told in heard:
+        if told is not None:
+            return told
+    raise AssertionError("the stream has ended")

@@ -6,9 +6,8 @@ import json
 import threading
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,8 +16,6 @@ import pytest
 import redis
 from kombu.exceptions import OperationalError
 
-from infra.local.ports import free_port
-from infra.local.valkey import start_valkey
 from services.executor.app import create_app
 from services.executor.live_run import LiveRun
 from services.executor.pointers import CelerySender, group_id, message_id
@@ -26,7 +23,7 @@ from services.executor.settings import ExecutorSettings
 from shared.domain.branch import branch_id
 from shared.domain.priority import Priority
 from tests.builders import TRACEPARENT
-from tests.servers import open_folder
+from tests.failing_redis import FailingRedis
 from tests.unit.executor.live_runs import WORKER, at_work, waiting
 from tests.waiting import until
 
@@ -36,16 +33,11 @@ GRACE = timedelta(seconds=5)
 class Post:
     """A sender, and a Redis of its own that comes and goes."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._port = folder, free_port()
-        self.come_back()
+    def __init__(self, server: FailingRedis) -> None:
+        self.server = server
         settings = ExecutorSettings(database_url="postgresql://nobody@localhost/none", redis_url=self.server.url)
         self.redis = redis.Redis.from_url(self.server.url)
         self.sender = CelerySender(create_app(settings), self.redis)
-
-    def come_back(self) -> None:
-        """Start Redis."""
-        self.server = start_valkey(self._folder, port=self._port, log=self._folder / "valkey.log")
 
     def interrupt(self) -> None:
         """Interrupt a run."""
@@ -67,12 +59,9 @@ class Post:
 
 
 @pytest.fixture
-def post() -> Iterator[Post]:
+def post(failing_redis: FailingRedis) -> Post:
     """A sender with its Redis."""
-    with open_folder() as folder:
-        post = Post(folder)
-        yield post
-        post.server.stop()
+    return Post(failing_redis)
 
 
 def soon(call: Callable[[], None]) -> BaseException | None:
@@ -97,7 +86,7 @@ def test_an_interrupt_is_lost_while_redis_is_away_and_holds_nobody_up(post: Post
     assert post.workers_hear()["destination"] == [WORKER]
     post.server.stop()
     assert [soon(post.interrupt), soon(post.interrupt)] == [None, None]
-    post.come_back()
+    post.server.start()
     assert post.workers_hear()["method"] == "interrupt_run"
 
 
@@ -108,7 +97,7 @@ def test_a_pointer_that_redis_does_not_take_is_an_error_at_once(post: Post) -> N
     post.server.stop()
     assert isinstance(soon(lambda: post.sender.send([run])), OperationalError)
     assert isinstance(soon(lambda: post.sender.send([run])), OperationalError)
-    post.come_back()
+    post.server.start()
     post.sender.send([run])
     assert post.redis.llen("normal") == 2
 
@@ -203,7 +192,7 @@ def test_members_that_redis_does_not_take_are_an_error_at_once(post: Post) -> No
     post.sender.send(stage)
     post.server.stop()
     assert isinstance(soon(lambda: post.sender.send(stage)), OperationalError)
-    post.come_back()
+    post.server.start()
     post.sender.send(stage)
     headers = [message["headers"] for message in lying_in(post, "normal.resume")]
     assert Counter(header["id"] for header in headers) == {str(member.id): 2 for member in stage}

@@ -12,13 +12,11 @@ import pytest
 import redis
 from faststream.redis import RedisBroker
 
-from infra.local.ports import free_port
-from infra.local.valkey import start_valkey
 from shared.published.entries import FIELD, event_in
 from shared.published.groups import ensure_group
 from shared.published.streams import ALERTS, TASKS, dead_letters
 from shared.published.subscription import Subscription
-from tests import servers
+from tests.failing_redis import FailingRedis
 from tests.integration.published.listener import DELIVERIES, Listener, handled, listening
 from tests.waiting import until
 
@@ -141,24 +139,21 @@ def test_after_a_wipe_the_group_is_made_again_and_gets_everything_that_is_publis
         assert listener.process.poll() is None
 
 
-def test_a_subscriber_outlives_a_redis_that_is_stopped_and_comes_back(tmp_path: Path) -> None:
+def test_a_subscriber_outlives_a_redis_that_is_stopped_and_comes_back(
+    failing_redis: FailingRedis, tmp_path: Path
+) -> None:
     """Killed while it listens, absent, and back with what it held; a start without Redis waits for it as well."""
     notes = tmp_path / "notes"
-    with servers.open_folder() as folder, ExitStack() as stack:
-        port = free_port()
-        server = start_valkey(folder, port=port, log=folder / "log")
-        publish(server.url, *numbered(1))
-        listener = stack.enter_context(listening(server.url, GROUP, notes))
+    publish(failing_redis.url, *numbered(1))
+    with listening(failing_redis.url, GROUP, notes) as listener:
         await_ids(notes, [1])
-        server.process.send_signal(signal.SIGKILL)
-        server.process.wait()
-        late = stack.enter_context(listening(server.url, "desk.late", tmp_path / "late"))
-        server = start_valkey(folder, port=port, log=folder / "log")
-        stack.callback(server.stop)
-        publish(server.url, *numbered(2), stream=ALERTS)
-        await_ids(notes, [1, 2])
-        until(lambda: set(ids(tmp_path / "late")) == {"1", "2"}, seconds=PATIENCE)
-        _assert_alive(listener, late)
+        failing_redis.kill()
+        with listening(failing_redis.url, "desk.late", tmp_path / "late") as late:
+            failing_redis.start()
+            publish(failing_redis.url, *numbered(2), stream=ALERTS)
+            await_ids(notes, [1, 2])
+            until(lambda: set(ids(tmp_path / "late")) == {"1", "2"}, seconds=PATIENCE)
+            _assert_alive(listener, late)
 
 
 def _assert_alive(*listeners: Listener) -> None:
@@ -185,16 +180,12 @@ async def test_a_handler_may_be_given_a_message_for_ever(redis_url: str) -> None
         assert not await client.exists(dead_letters(TASKS, GROUP))
 
 
-def test_a_subscriber_can_be_stopped_while_redis_hangs(tmp_path: Path) -> None:
+def test_a_subscriber_can_be_stopped_while_redis_hangs(failing_redis: FailingRedis, tmp_path: Path) -> None:
     """SIGTERM ends it in order, within seconds, though Redis takes connections and answers nothing."""
-    with servers.open_folder() as folder, ExitStack() as stack:
-        server = start_valkey(folder, port=free_port(), log=folder / "log")
-        stack.callback(server.stop)
-        publish(server.url, *numbered(1))
-        listener = stack.enter_context(listening(server.url, GROUP, tmp_path / "notes"))
+    publish(failing_redis.url, *numbered(1))
+    with listening(failing_redis.url, GROUP, tmp_path / "notes") as listener:
         await_ids(tmp_path / "notes", [1])
-        server.process.send_signal(signal.SIGSTOP)
-        stack.callback(server.process.send_signal, signal.SIGCONT)
+        failing_redis.hang()
         listener.process.send_signal(signal.SIGTERM)
         assert listener.process.wait(PATIENCE) == 0
 

@@ -16,7 +16,6 @@ import redis
 
 from infra.local.ports import free_port
 from infra.local.postgres import start_postgres
-from infra.local.valkey import start_valkey
 from infra.migrations.migrate import migrate
 from shared.domain.events import Stamp
 from shared.domain.schedule import Schedule
@@ -26,6 +25,7 @@ from shared.heartbeats import SCHEDULER_KEY
 from shared.log.event_log import EventLog
 from shared.routing import MAINTENANCE, PROBE_PROJECTION_LAG
 from tests import servers
+from tests.failing_redis import FailingRedis
 from tests.integration.scheduler.desk import publish
 from tests.schedule_builders import definition
 from tests.waiting import until
@@ -139,20 +139,17 @@ def test_a_new_schedule_and_a_change_act_without_a_restart(
         assert fired(log, of) == at_the_end
 
 
-def test_schedules_fire_while_redis_does_not_answer(start: Start, migrated_database_url: str) -> None:
+def test_schedules_fire_while_redis_does_not_answer(
+    start: Start, migrated_database_url: str, failing_redis: FailingRedis
+) -> None:
     """A Redis that takes connections and says nothing, which is worse than none: the log is all that firing needs."""
-    with servers.open_folder() as folder, opened(migrated_database_url) as log:
-        valkey = start_valkey(folder, port=free_port(), log=folder / "valkey.log")
-        try:
-            start(migrated_database_url, valkey.url)
-            of = each_second(log)
-            until(lambda: fired(log, of) >= 1, seconds=20, hint="nothing fires")
-            valkey.process.send_signal(signal.SIGSTOP)
-            for _ in range(3):
-                fires_again(log, of, seconds=4)
-        finally:
-            valkey.process.send_signal(signal.SIGCONT)
-            valkey.stop()
+    with opened(migrated_database_url) as log:
+        start(migrated_database_url, failing_redis.url)
+        of = each_second(log)
+        until(lambda: fired(log, of) >= 1, seconds=20, hint="nothing fires")
+        failing_redis.hang()
+        for _ in range(3):
+            fires_again(log, of, seconds=4)
 
 
 def test_beat_outlives_its_database(start: Start, redis_url: str) -> None:

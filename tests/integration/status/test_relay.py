@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
 
 import psycopg
 import pytest
 import redis
 
-from infra.local.ports import free_port
-from infra.local.valkey import ValkeyServer, start_valkey
 from services.status.publishing import POSITION_KEY
 from services.status.relay import RELAY
 from services.status.settings import StatusSettings
 from shared.log.event_log import EventLog
 from shared.log.follower import IS_ACTIVE, lock_key
 from shared.published.streams import OPERATIONS, SCHEDULES, TASKS
-from tests import servers
 from tests.builders import at_join, complete_all, complete_member, running, stamp
+from tests.failing_redis import FailingRedis
 from tests.integration.scheduler.desk import publish
 from tests.integration.status.test_processes import process
 from tests.published import as_logged, first_times, published
@@ -144,144 +139,75 @@ def test_what_a_wiped_redis_has_lost_is_published_again(settings: StatusSettings
 
 
 @pytest.fixture
-def valkey_folder() -> Iterator[Path]:
-    """A folder for a server that a test stops and starts."""
-    with servers.open_folder() as folder:
-        yield folder
-
-
-class Server:
-    """A Redis of the test's own, always at the same address."""
-
-    def __init__(self, folder: Path) -> None:
-        """Start it."""
-        self._folder, self._port = folder / "data", free_port()
-        self._process = self._start()
-
-    def _start(self) -> ValkeyServer:
-        return start_valkey(self._folder, port=self._port, log=self._folder.with_suffix(".log"))
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return self._process.url
-
-    def stop(self) -> None:
-        """End it in order; what it holds stays."""
-        self._process.stop()
-
-    def kill(self) -> None:
-        """kill -9; what it holds stays."""
-        self._process.process.kill()
-        self._process.process.wait()
-
-    def hang(self) -> None:
-        """SIGSTOP: it takes connections, and answers nothing."""
-        self._process.process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        """SIGCONT."""
-        self._process.process.send_signal(signal.SIGCONT)
-
-    def start(self) -> None:
-        """Start it again."""
-        self._process = self._start()
-
-    def save(self, to: Path) -> None:
-        """Copy what the stopped server holds."""
-        shutil.copytree(self._folder, to)
-
-    def restore(self, saved: Path) -> None:
-        """Put back what was copied, in place of what the stopped server holds."""
-        shutil.rmtree(self._folder)
-        shutil.copytree(saved, self._folder)
+def failing(settings: StatusSettings, failing_redis: FailingRedis) -> StatusSettings:
+    """The same settings, with a Redis of which anything may become."""
+    return settings.model_copy(update={"redis_url": failing_redis.url})
 
 
 def test_the_relay_outlives_a_redis_that_is_killed_and_comes_back(
-    settings: StatusSettings, log: EventLog, valkey_folder: Path
+    failing: StatusSettings, failing_redis: FailingRedis, log: EventLog
 ) -> None:
     """What happens meanwhile is published when it is back; nothing that it kept is published again."""
-    server = Server(valkey_folder)
-    try:
-        settings = settings.model_copy(update={"redis_url": server.url})
-        with relaying(settings) as relay:
-            append_runs(log, 10)
-            await_published(settings, log)
-            server.kill()
-            append_runs(log, 10)
-            server.start()
-            await_published(settings, log)
-            assert relay.poll() is None
-        assert published(settings.redis_url) == as_logged(log)
-    finally:
-        server.stop()
+    with relaying(failing) as relay:
+        append_runs(log, 10)
+        await_published(failing, log)
+        failing_redis.kill()
+        append_runs(log, 10)
+        failing_redis.start()
+        await_published(failing, log)
+        assert relay.poll() is None
+    assert published(failing.redis_url) == as_logged(log)
 
 
 def test_a_redis_that_is_set_back_gets_what_it_has_lost_and_no_more(
-    settings: StatusSettings, log: EventLog, valkey_folder: Path
+    failing: StatusSettings, failing_redis: FailingRedis, log: EventLog
 ) -> None:
     """Restored from a copy of an hour ago, say: the streams say themselves how far they go."""
-    server = Server(valkey_folder)
-    try:
-        settings = settings.model_copy(update={"redis_url": server.url})
-        with relaying(settings):
-            append_runs(log, 10)
-            await_published(settings, log)
-            server.stop()
-            server.save(valkey_folder / "saved")
-            server.start()
-            append_runs(log, 10)
-            await_published(settings, log)
-            server.stop()
-            server.restore(valkey_folder / "saved")
-            server.start()
-            await_published(settings, log)
-        assert published(settings.redis_url) == as_logged(log)
-    finally:
-        server.stop()
+    with relaying(failing):
+        append_runs(log, 10)
+        await_published(failing, log)
+        failing_redis.stop()
+        failing_redis.save()
+        failing_redis.start()
+        append_runs(log, 10)
+        await_published(failing, log)
+        failing_redis.stop()
+        failing_redis.restore()
+        failing_redis.start()
+        await_published(failing, log)
+    assert published(failing.redis_url) == as_logged(log)
 
 
 def test_a_full_redis_holds_the_relay_up_and_no_event_is_lost_or_out_of_order(
-    settings: StatusSettings, log: EventLog, valkey_folder: Path
+    failing: StatusSettings, failing_redis: FailingRedis, log: EventLog
 ) -> None:
     """Redis refuses to grow, as it is told to; when it has room again, the relay goes on where it was."""
-    server = Server(valkey_folder)
-    try:
-        settings = settings.model_copy(update={"redis_url": server.url})
-        with redis.Redis.from_url(server.url) as client, relaying(settings):
-            append_runs(log, 10)
-            await_published(settings, log)
-            client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000)
-            append_runs(log, 300)
-            until(lambda: b"OOM" in _errors(client), seconds=PATIENCE)
-            client.config_set("maxmemory", 0)
-            await_published(settings, log)
-            assert int(client.get(POSITION_KEY) or 0) == log.head()
-        assert published(settings.redis_url) == as_logged(log)
-    finally:
-        server.stop()
+    with redis.Redis.from_url(failing_redis.url) as client, relaying(failing):
+        append_runs(log, 10)
+        await_published(failing, log)
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000)
+        append_runs(log, 300)
+        until(lambda: b"OOM" in _errors(client), seconds=PATIENCE)
+        client.config_set("maxmemory", 0)
+        await_published(failing, log)
+        assert int(client.get(POSITION_KEY) or 0) == log.head()
+    assert published(failing.redis_url) == as_logged(log)
 
 
 def test_the_relay_can_be_stopped_while_redis_hangs(
-    settings: StatusSettings, log: EventLog, valkey_folder: Path
+    failing: StatusSettings, failing_redis: FailingRedis, log: EventLog
 ) -> None:
     """SIGTERM ends it within the time that the stack gives it, and what it was about to publish comes later."""
-    server = Server(valkey_folder)
-    try:
-        settings = settings.model_copy(update={"redis_url": server.url})
-        with relaying(settings) as relay:
-            append_runs(log, 1)
-            await_published(settings, log)
-            server.hang()
-            append_runs(log, 1)
-            relay.send_signal(signal.SIGTERM)
-            assert relay.wait(10) == 0
-            server.go_on()
-        with relaying(settings):
-            await_published(settings, log)
-    finally:
-        server.go_on()
-        server.stop()
+    with relaying(failing) as relay:
+        append_runs(log, 1)
+        await_published(failing, log)
+        failing_redis.hang()
+        append_runs(log, 1)
+        relay.send_signal(signal.SIGTERM)
+        assert relay.wait(10) == 0
+        failing_redis.go_on()
+    with relaying(failing):
+        await_published(failing, log)
 
 
 def _errors(client: redis.Redis) -> bytes:
