@@ -6,13 +6,14 @@ from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
+from services.gateway.agreement import until_agreed
 from services.gateway.conditions import iso
 from services.gateway.credentials import Caller
 from services.gateway.idempotency import PERHAPS_ANSWERED, IdempotencyKeys, request_hash
 from services.gateway.problems import invalid_input
 from services.gateway.schedule_bodies import BackfillRequest
 from services.gateway.schedule_checks import ScheduleChecks
-from services.gateway.schedule_decisions import ScheduleDecisions, until_agreed
+from services.gateway.schedule_decisions import ScheduleDecisions
 from shared.domain.deciding import metadata
 from shared.domain.errors import FieldError
 from shared.domain.schedule_events import BackfillAccepted

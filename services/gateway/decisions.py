@@ -4,13 +4,12 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
+from services.gateway.agreement import stamp_of, until_agreed
 from services.gateway.credentials import Caller, NotYourTask, Role
 from services.gateway.recent_writes import RecentWrites
-from shared.domain.errors import VersionConflict
 from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
 from shared.log.async_event_log import AsyncEventLog
-from shared.telemetry import current_traceparent
 
 MOST_TRIES = 5
 """A run appends a few events a second at most; five conflicts in a row mean that something else is wrong."""
@@ -31,12 +30,7 @@ class Decisions:
 
         Raises NotFound, NotYourTask, what the command raises, Unavailable, and VersionConflict after `MOST_TRIES`.
         """
-        for _ in range(MOST_TRIES - 1):
-            try:
-                return await self._try(caller, task_id, command)
-            except VersionConflict:
-                continue  # the run has moved on: decide again from what it is now
-        return await self._try(caller, task_id, command)
+        return await until_agreed(lambda: self._try(caller, task_id, command), tries=MOST_TRIES)
 
     async def _try(self, caller: Caller, task_id: UUID, command: Command) -> WorkflowExecution:
         execution = await self._log.execution(task_id)
@@ -48,7 +42,7 @@ class Decisions:
 
     def stamp(self, caller: Caller) -> Stamp:
         """Return who decides now."""
-        return Stamp(at=self._now(), actor=f"user:{caller.user_id}", trace=current_traceparent())
+        return stamp_of(caller, self._now())
 
 
 def require_own(caller: Caller, execution: WorkflowExecution) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from services.gateway.agreement import stamp_of, until_agreed
 from services.gateway.credentials import Caller
-from services.gateway.schedule_decisions import until_agreed
 from services.gateway.status_client import StatusClient
 from shared.domain.errors import Unavailable
 from shared.domain.events import Stamp
@@ -13,7 +13,6 @@ from shared.domain.priority import Priority
 from shared.domain.queue import Queue, pause_document
 from shared.domain.queue_events import QUEUE_TOPICS, QueueEvent, queue_id
 from shared.log.async_event_log import AsyncEventLog
-from shared.telemetry import current_traceparent
 
 
 class QueueControl:
@@ -51,7 +50,7 @@ class QueueControl:
     async def _decide(self, caller: Caller, level: Priority, command: Callable[[Queue, Stamp], None]) -> Queue:
         async def attempt() -> Queue:
             queue = (await self._levels(level))[level]
-            command(queue, Stamp(at=self._now(), actor=f"user:{caller.user_id}", trace=current_traceparent()))
+            command(queue, stamp_of(caller, self._now()))
             if events := queue.collect_events():
                 await self._log.append(events)
             return queue

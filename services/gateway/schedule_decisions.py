@@ -2,21 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TypeVar
 from uuid import UUID
 
+from services.gateway.agreement import stamp_of, until_agreed
 from services.gateway.conditions import iso
 from services.gateway.credentials import Caller, NotYourSchedule, Role
-from shared.domain.errors import NotFound, VersionConflict
+from shared.domain.errors import NotFound
 from shared.domain.events import Stamp
 from shared.domain.schedule import Schedule
 from shared.log.async_event_log import AsyncEventLog
-from shared.telemetry import current_traceparent
 
-MOST_TRIES = 20
-"""All that is done to a schedule at once is appended to one stream: of so many requests the last one still gets in."""
-
-T = TypeVar("T")
 Command = Callable[[Schedule, Stamp], Awaitable[None]]
 
 
@@ -30,7 +25,7 @@ class ScheduleDecisions:
     async def decide(self, caller: Caller, schedule_id: UUID, command: Command) -> Schedule:
         """Return the schedule after `command`, which is durable then.
 
-        Raises what `own` and the command raise, Unavailable, and VersionConflict after `MOST_TRIES`.
+        Raises what `own` and the command raise, Unavailable, and VersionConflict when too many decide at once.
         """
 
         async def attempt() -> Schedule:
@@ -63,14 +58,4 @@ class ScheduleDecisions:
 
     def stamp(self, caller: Caller) -> Stamp:
         """Return who decides now."""
-        return Stamp(at=self._now(), actor=f"user:{caller.user_id}", trace=current_traceparent())
-
-
-async def until_agreed(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Return what `attempt` does, which is made again when it was overtaken; VersionConflict after `MOST_TRIES`."""
-    for _ in range(MOST_TRIES - 1):
-        try:
-            return await attempt()
-        except VersionConflict:
-            continue  # the schedule has moved on: decide again from what it is now
-    return await attempt()
+        return stamp_of(caller, self._now())

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from services.gateway.agreement import stamp_of
 from services.gateway.bodies import BatchRequest, TaskRequest
 from services.gateway.catalogue import Catalogue, Snapshot, Strategy
 from services.gateway.credentials import Caller
@@ -19,7 +20,6 @@ from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
 from shared.domain.submitting import plan
 from shared.log.async_event_log import AsyncEventLog
-from shared.telemetry import current_traceparent
 
 Begin = Callable[[WorkflowExecution, Stamp], None]
 """Decides with what a new run begins, or refuses it."""
@@ -114,7 +114,7 @@ class Submissions:
     def _decide(self, submission: _Submission, task_ids: Sequence[UUID]) -> list[WorkflowExecution]:
         catalogue = self._catalogue.require()
         user_id = submission.caller.user_id
-        stamp = Stamp(at=self._now(), actor=f"user:{user_id}", trace=current_traceparent())
+        stamp = stamp_of(submission.caller, self._now())
         executions = [
             WorkflowExecution.submit(
                 task_id,

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.gateway.agreement import until_agreed
 from services.gateway.credentials import Caller
 from services.gateway.idempotency import PERHAPS_ANSWERED, IdempotencyKeys, request_hash
 from services.gateway.recent_writes import RecentWrites
 from services.gateway.schedule_bodies import TriggerRequest
 from services.gateway.schedule_checks import ScheduleChecks
-from services.gateway.schedule_decisions import ScheduleDecisions, until_agreed
+from services.gateway.schedule_decisions import ScheduleDecisions
 from services.gateway.schedule_runs import ended_runs
 from shared.domain.errors import ScheduleOverlap
 from shared.domain.events import Event, Stamp

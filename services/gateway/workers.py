@@ -3,16 +3,14 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from services.gateway.agreement import stamp_of, until_agreed
 from services.gateway.credentials import Caller
-from services.gateway.schedule_decisions import until_agreed
 from services.gateway.status_client import StatusClient
 from shared.domain.deciding import metadata
 from shared.domain.errors import NotFound, Unavailable, WorkerOffline
-from shared.domain.events import Stamp
 from shared.domain.worker_events import DrainRequested, worker_stream
 from shared.domain.workers import WorkerState, WorkerView
 from shared.log.async_event_log import AsyncEventLog
-from shared.telemetry import current_traceparent
 
 _LONGEST_ECHO = 60
 
@@ -62,11 +60,10 @@ class Workers:
         known = latest.event if latest else None
         if isinstance(known, DrainRequested) and known.started_at == worker.started_at:
             return
-        stamp = Stamp(at=self._now(), actor=f"user:{caller.user_id}", trace=current_traceparent())
         event = DrainRequested(
             originator_id=stream,
             originator_version=known.originator_version + 1 if known else 1,
-            **metadata(stamp),
+            **metadata(stamp_of(caller, self._now())),
             name=worker.name,
             started_at=worker.started_at,
         )

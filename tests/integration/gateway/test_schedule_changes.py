@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from services.gateway import schedule_decisions
+from services.gateway import agreement
 from shared.domain.errors import VersionConflict
 from shared.domain.events import Event
 from shared.domain.schedule_events import (
@@ -281,4 +281,4 @@ async def test_who_is_overtaken_every_time_is_told(stage: Stage, monkeypatch: py
     monkeypatch.setattr(AsyncEventLog, "append", overtaken)
     response = await change(stage, schedule_id, name="new")
     assert (response.status_code, response.json()["code"]) == (409, "version_conflict")
-    assert tries == schedule_decisions.MOST_TRIES
+    assert tries == agreement.MOST_TRIES
