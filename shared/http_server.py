@@ -24,6 +24,10 @@ class Stream(StreamingResponse):
             await super().stream_response(send)
 
 
+EXIT_NOT_STARTED = 3
+"""The code with which a process ends whose server could not start, as that of `uvicorn.run`."""
+
+
 class Server(uvicorn.Server):
     """uvicorn, that ends streams before it waits for requests to end.
 
@@ -33,6 +37,12 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, end_streams: Callable[[], None]) -> None:
         super().__init__(config)
         self._end_streams = end_streams
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until SIGTERM or SIGINT; raises SystemExit with `EXIT_NOT_STARTED` when that is impossible."""
+        super().run(sockets)
+        if not self.started:
+            raise SystemExit(EXIT_NOT_STARTED)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop: streams at once, other requests when they are answered."""

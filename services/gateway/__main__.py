@@ -14,7 +14,6 @@ from shared.logging import configure_logging
 from shared.telemetry import configure_tracing
 
 EXIT_USAGE = 2
-EXIT_NOT_STARTED = 3
 GRACE_SECONDS = 10
 """How long requests may go on after SIGTERM; none takes longer than a batch's transaction."""
 
@@ -45,8 +44,6 @@ def main() -> None:
         end_streams=lambda: app.state.components.live.close(),
     )
     server.run()
-    if not server.started:
-        raise SystemExit(EXIT_NOT_STARTED)
 
 
 def _sentence(where: tuple[int | str, ...], message: str) -> str:

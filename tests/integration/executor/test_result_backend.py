@@ -1,8 +1,10 @@
 """What Celery's own result backend says of a run, on a real Redis."""
 
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 import sqlalchemy as sa
@@ -10,11 +12,19 @@ from celery import Celery
 from celery.result import AsyncResult
 
 from services.executor.final_results import FinalResults
-from services.executor.progress import RedisBoard, RunProgress
+from services.executor.progress import INTERVAL, RedisBoard, RunProgress
 from shared.domain.execution import WorkflowExecution
 from shared.log.event_log import EventLog
 from shared.objects.memory import MemoryObjectStore
-from shared.result_backend import WRITE, ResultMeta, result_key, write_arguments, write_keys
+from shared.result_backend import (
+    PROGRESS_CHANNEL,
+    WRITE,
+    ProgressReport,
+    ResultMeta,
+    result_key,
+    write_arguments,
+    write_keys,
+)
 from shared.settings import sqlalchemy_url
 from shared.workflow.context import Position, Progress
 from tests.builders import complete_all, complete_next, failure, running, stamp
@@ -141,6 +151,31 @@ def test_progress_of_a_late_worker_never_overwrites_its_successor(backend: Backe
     assert put(1, 4) == 0
     assert put(2, 1) == 1
     assert put(1, 99) == 0
+
+
+def test_who_listens_is_told_of_steps_four_times_a_second_at_most(backend: Backend) -> None:
+    """However often a step speaks; the last word is told in the end, and a boundary is not: the log tells it."""
+    execution = running()
+    progress, said = RunProgress(RedisBoard(backend.client)), 0
+    with backend.client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
+        channel.subscribe(PROGRESS_CHANNEL)
+        until(lambda: backend.client.pubsub_numsub(PROGRESS_CHANNEL)[0][1])
+        progress.at_boundary(execution)
+        began = monotonic()
+        while monotonic() - began < 4 * INTERVAL.total_seconds():
+            said += 1
+            progress.within_step(Position("load", None), Progress(said, 10**9, ""))
+        reports: list[ProgressReport] = []
+
+        def last_is_told() -> bool:
+            if message := channel.get_message():
+                reports.append(msgspec.json.decode(message["data"], type=ProgressReport))
+            return bool(reports) and reports[-1].progress["step_progress"]["done"] == said
+
+        until(last_is_told)
+    assert len(reports) <= (monotonic() - began) / INTERVAL.total_seconds() + 1
+    assert {(report.task_id, report.attempt) for report in reports} == {(execution.id, 1)}
+    assert [report.at for report in reports] == sorted(report.at for report in reports)
 
 
 def test_progress_is_what_async_result_says_of_a_running_task(backend: Backend) -> None:

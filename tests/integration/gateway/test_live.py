@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +15,8 @@ import psycopg
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from services.gateway.changes import change
+from services.gateway.changes import Pushed, change
+from services.gateway.live import Interest
 from shared.domain.catalogue_events import CATALOGUE_ID
 from shared.domain.execution import WorkflowExecution
 from shared.log.runs import Recorded
@@ -229,3 +232,27 @@ async def test_nobody_is_listened_for_when_all_have_gone(gateway: Served) -> Non
     await save(gateway, submitted(task_id=uuid4()))
     async with gateway.stream(after=0) as stream:
         assert await stream.events(2) == await everything(gateway)
+
+
+async def test_a_stream_that_has_nothing_to_tell_shows_that_it_lives(gateway: Served) -> None:
+    """After each time of silence, also while others' events pass by; what is told afterwards is the next event."""
+    live = gateway.server.config.app.state.components.live  # type: ignore[union-attr]
+    theirs, mine = submitted(user_id="bob"), submitted(user_id="ann")
+    start = await live.start(None)
+    async with (
+        asyncio.timeout(PATIENCE),
+        aclosing(live.batches(Interest(user_id="ann"), start, heartbeat=timedelta(milliseconds=20))) as batches,
+    ):
+        assert not await anext(batches)
+        await save(gateway, theirs)
+        assert not await anext(batches)
+        await save(gateway, mine)
+        told = [change async for batch in _until_told(batches) for change in batch]
+    assert [each.task_id for each in told] == [mine.id]
+
+
+async def _until_told(batches: AsyncIterator[Sequence[Pushed]]) -> AsyncIterator[Sequence[Pushed]]:
+    async for batch in batches:
+        yield batch
+        if batch:
+            return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import psycopg
 from infra.local.ports import free_port
 from services.status.projector import PROJECTOR
 from services.status.settings import StatusSettings
+from shared.http_server import EXIT_NOT_STARTED
 from shared.log.event_log import EventLog
 from shared.log.follower import lock_key
 from tests.builders import complete_all, running
@@ -89,7 +91,7 @@ def test_a_second_projector_stands_by_and_takes_over(settings: StatusSettings, l
 
 
 def test_the_query_api_answers_on_its_port_and_stops_on_sigterm(settings: StatusSettings) -> None:
-    """It listens where BLOTTER_STATUS_PORT says, and SIGTERM ends it in order."""
+    """It listens where BLOTTER_STATUS_PORT says; SIGTERM ends it in order, also while somebody hears of progress."""
     port = str(free_port())
 
     def lives() -> bool:
@@ -100,5 +102,17 @@ def test_the_query_api_answers_on_its_port_and_stops_on_sigterm(settings: Status
 
     with process("services.status", settings, BLOTTER_STATUS_PORT=port) as api:
         until(lives)
-        api.send_signal(signal.SIGTERM)
+        with httpx.stream("GET", f"http://127.0.0.1:{port}/progress") as progress:
+            lines = progress.iter_lines()
+            assert next(lines) == ""
+            api.send_signal(signal.SIGTERM)
+            assert set(lines) <= {""}
         assert api.wait(timeout=5.0) in (0, -signal.SIGTERM)
+
+
+def test_a_query_api_that_cannot_start_says_so_by_its_exit_code(settings: StatusSettings) -> None:
+    """Another program has its port."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with process("services.status", settings, BLOTTER_STATUS_PORT=port) as api:
+            assert api.wait(timeout=20.0) in (1, EXIT_NOT_STARTED)
