@@ -1,4 +1,4 @@
-"""The JSON documents of API.md for tasks, steps and events, from views and records.
+"""The JSON documents of the public API for tasks, steps and events, from views and records.
 
 The status service and the gateway's fallback both answer with these, so that they cannot differ.
 """

@@ -22,7 +22,7 @@ from services.executor.process import broker
 from services.executor.reconciler import RedisScout
 from services.executor.resolver import Resolver
 from services.executor.settings import ExecutorSettings
-from services.executor.store import live_run_store, open_order_store
+from services.executor.store import LiveRunStore, open_order_store
 from shared.domain.events import Stamp
 from shared.log.clock import DatabaseClock, database_time
 from shared.log.event_log import EventLog
@@ -52,7 +52,7 @@ def main() -> None:
     client = redis.Redis.from_url(settings.redis_url, socket_timeout=1, socket_connect_timeout=1)
     dispatcher = Dispatcher(
         log,
-        live_run_store(engine, Dispatcher.name),
+        LiveRunStore(engine, Dispatcher.name),
         CelerySender(create_app(settings), client),
         RedisScout(client),
         settings.dispatch_policy,

@@ -26,7 +26,7 @@ from services.executor.queues import POINTERS
 from services.executor.reconciler import RedisScout, Scout
 from services.executor.reconciling import Lost, Sighting, Watch
 from services.executor.settings import ExecutorSettings
-from services.executor.store import live_run_store
+from services.executor.store import LiveRunStore
 from shared.heartbeats import INTERVAL, TTL
 from shared.log.clock import DatabaseClock
 from shared.log.event_log import EventLog
@@ -176,7 +176,7 @@ def _repair(settings: ExecutorSettings) -> Repaired:
     client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=1)
     client.ping()
     engine = sa.create_engine(settings.sqlalchemy_url, connect_args={"connect_timeout": 5})
-    store = live_run_store(engine, DISPATCHER)
+    store = LiveRunStore(engine, DISPATCHER)
     store.load()  # before the log is opened, which waits for a database that is away
     pause = threading.Event()
     with EventLog(settings.database_url) as log:

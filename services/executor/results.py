@@ -1,4 +1,4 @@
-"""The result of a run, as API.md shows it."""
+"""The result of a run, as the public API shows it."""
 
 from typing import Any
 from urllib.parse import quote

@@ -87,11 +87,6 @@ class LiveRunStore(RowStore[LiveRun, UUID]):
                 connection.execute(sa.insert(paused_levels), [{"level": str(level)} for level in paused])
 
 
-def live_run_store(engine: sa.Engine, follower: str) -> LiveRunStore:
-    """Return the dispatcher's live runs."""
-    return LiveRunStore(engine, follower)
-
-
 def open_order_store(engine: sa.Engine, follower: str) -> RowStore[OpenOrder, str]:
     """Return the resolver's open orders."""
     return RowStore(engine, follower, open_orders, OpenOrder)

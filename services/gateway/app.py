@@ -1,7 +1,7 @@
 """The gateway: the only way in from outside.
 
 It decides from the log and appends to it; what it tells about tasks comes from the status service, or from the log
-itself where that is behind or away. API.md is its contract, and `/openapi.json` says the same.
+itself where that is behind or away. `/openapi.json` is its contract.
 """
 
 from collections.abc import AsyncIterator

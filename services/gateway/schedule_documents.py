@@ -1,4 +1,4 @@
-"""The JSON documents of API.md for schedules, from their folds. To be made in a thread: a calendar takes its time."""
+"""The JSON documents of schedules, from their folds. To be made in a thread: a calendar takes its time."""
 
 from collections.abc import Container, Iterator
 from datetime import date, datetime, timedelta

@@ -2,7 +2,7 @@
 
 ::
 
-    GET /tasks/{task_id}         200 the task as API.md shows it, and `version`: how much of its stream is in it.
+    GET /tasks/{task_id}         200 the task as the gateway answers it, and `version`: how much of its stream is in it.
                                  404 task_not_found also for one that is not projected yet: ask the log then
     GET /tasks?state=&status=&strategy_id=&symbol=&user_id=&priority=&schedule_id=
               &label=k:v&label=...&since=&until=&limit=&cursor=

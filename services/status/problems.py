@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 `application/problem+json`, in the shape of API.md."""
+"""Errors as RFC 9457 `application/problem+json`, in the shape of the public API."""
 
 from collections.abc import Sequence
 from http import HTTPStatus

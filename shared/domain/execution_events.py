@@ -262,7 +262,7 @@ class Preempted(Event, frozen=True, kw_only=True):
 
 @EVENTS.add
 class CancelRequested(Event, frozen=True, kw_only=True):
-    """Somebody asked for the run to stop; from here on it can only be cancelled. By `force` it is given no time to."""
+    """Somebody asked for the run to stop; from here on it can only be cancelled, by `force` at once."""
 
     TOPIC: ClassVar[str] = "execution.cancel_requested"
 
@@ -279,7 +279,7 @@ class Cancelled(Event, frozen=True, kw_only=True):
 
 @EVENTS.add
 class Succeeded(Event, frozen=True, kw_only=True):
-    """Every step is done; `result` is the object of API.md, in place or by reference."""
+    """Every step is done; `result` is what the task answers, in place or by reference."""
 
     TOPIC: ClassVar[str] = "execution.succeeded"
 

@@ -1,4 +1,4 @@
-"""How a run looks from outside: the task and its steps as API.md shows them, computed from the fold alone.
+"""How a run looks from outside: the task and its steps as the public API shows them, computed from the fold alone.
 
 The projector writes these into its tables, and the gateway computes the same when a projection is behind or away,
 so that both say the same by construction.

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from services.executor.dispatching import DISPATCHER, Store
 from services.executor.live_run import LiveRun, RunState
-from services.executor.store import live_run_store
+from services.executor.store import LiveRunStore
 from shared.domain.priority import Priority
 from shared.log.positions import AlreadyProcessed
 from shared.settings import sqlalchemy_url
@@ -30,7 +30,7 @@ def reopen(request: pytest.FixtureRequest) -> Iterator[Reopen]:
         yield lambda: store
         return
     engine = sa.create_engine(sqlalchemy_url(request.getfixturevalue("migrated_database_url")))
-    yield lambda: live_run_store(engine, DISPATCHER)
+    yield lambda: LiveRunStore(engine, DISPATCHER)
     engine.dispose()
 
 

@@ -21,7 +21,7 @@ from services.executor.dispatching import Dispatcher
 from services.executor.pointers import CelerySender
 from services.executor.reconciler import RedisScout
 from services.executor.settings import ExecutorSettings
-from services.executor.store import live_run_store
+from services.executor.store import LiveRunStore
 from shared.log.clock import DatabaseClock, database_time
 from shared.log.event_log import EventLog
 from shared.log.follower import Follower
@@ -43,7 +43,7 @@ def main() -> None:
     with EventLog(settings.database_url) as log:
         dispatcher = Dispatcher(
             log,
-            live_run_store(sa.create_engine(settings.sqlalchemy_url), Dispatcher.name),
+            LiveRunStore(sa.create_engine(settings.sqlalchemy_url), Dispatcher.name),
             DoomedSender(create_app(settings), client),
             RedisScout(client),
             settings.dispatch_policy,

@@ -21,7 +21,7 @@ from services.executor.pointers import CelerySender, message_id
 from services.executor.policy import DispatchPolicy
 from services.executor.reconciler import INTERVAL, RedisScout
 from services.executor.settings import ExecutorSettings
-from services.executor.store import live_run_store
+from services.executor.store import LiveRunStore
 from shared.domain.execution import WorkflowExecution
 from shared.domain.priority import Priority
 from shared.domain.queue import Queue
@@ -47,7 +47,7 @@ class Desk:
         self.celery = create_app(ExecutorSettings(database_url="postgresql://nobody@localhost/none", redis_url=url))
         self._client = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
         self._sender = CelerySender(self.celery, self._client)
-        self._store = live_run_store(engine, DISPATCHER)
+        self._store = LiveRunStore(engine, DISPATCHER)
         self.queues = {level: Queue(level) for level in Priority}
         self.restart()
 

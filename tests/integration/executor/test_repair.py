@@ -18,7 +18,7 @@ from services.executor.policy import DispatchPolicy
 from services.executor.reconciler import RedisScout
 from services.executor.repair import Repair, Repaired, RepairError
 from services.executor.settings import ExecutorSettings
-from services.executor.store import live_run_store
+from services.executor.store import LiveRunStore
 from shared.domain.execution import WorkflowExecution
 from shared.heartbeats import TTL, WORKERS_KEY, ActiveRun, WorkerHeartbeat, heartbeat_key
 from shared.log.event_log import EventLog
@@ -36,7 +36,7 @@ class Desk:
         self.redis = redis.Redis.from_url(url)
         self.clock = Clock()
         self.clock.forward(minutes=1)
-        self._store = live_run_store(engine, DISPATCHER)
+        self._store = LiveRunStore(engine, DISPATCHER)
         self._scout = RedisScout(self.redis)
         settings = ExecutorSettings(database_url="postgresql://nobody@localhost/none", redis_url=url)
         self._sender = CelerySender(create_app(settings), self.redis)

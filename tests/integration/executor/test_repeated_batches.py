@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.executor.dispatching import DISPATCHER, Dispatcher
-from services.executor.store import live_run_store
+from services.executor.store import LiveRunStore
 from shared.log.event_log import EventLog
 from shared.settings import sqlalchemy_url
 from tests import redeliveries
@@ -39,7 +39,7 @@ def test_batches_that_come_twice_leave_the_rows_of_a_clean_pass(log: EventLog, e
     clean = Desk(log)
     deliver_once(clean, history)
     first, second, third = sorted(chance.sample(range(1, len(history)), 3))
-    desk = Desk(log, FaultyStore(live_run_store(engine, DISPATCHER)))
+    desk = Desk(log, FaultyStore(LiveRunStore(engine, DISPATCHER)))
 
     batches = [history[:first], history[first:second], history[second:third], history[third:]]
     deliver_again_and_again(desk, batches, way)
