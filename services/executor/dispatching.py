@@ -210,15 +210,21 @@ class Dispatcher:
                 self._decide_run(run, "timeout", lambda execution, stamp: execution.time_out_in_stage(stamp))
 
     def _preempt(self, now: datetime) -> None:
-        """Ask as many runs to make way as are needed; those in a step that must not be cut short are spared."""
-        if self._sighting is None:
-            return
-        while chosen := choose(
-            self._runs, self._sighting.workers, self._policy.preemption, now=now, spared=self._spared
-        ):
+        """Ask as many runs to make way as are needed; those in a step that must not be cut short are spared.
+
+        Before anybody is asked the workers are looked at anew: one that has come since the last look may have a slot.
+        """
+        if self._choose(now):
+            self._sighting = self._scout.look()
+        while chosen := self._choose(now):
             for each in chosen:
                 if not self._ask(each, now):
                     self._spared.add(each.victim.id)
+
+    def _choose(self, now: datetime) -> Sequence[Preemption]:
+        if self._sighting is None:
+            return ()
+        return choose(self._runs, self._sighting.workers, self._policy.preemption, now=now, spared=self._spared)
 
     def _ask(self, preemption: Preemption, now: datetime) -> bool:
         victim, waiting = preemption

@@ -62,6 +62,38 @@ def test_a_run_is_asked_to_make_way_in_the_log_and_interrupted() -> None:
     assert [event.TOPIC for event in desk.log.stream(low.id)].count("execution.preemption_requested") == 1
 
 
+def test_nobody_makes_way_when_a_worker_has_come_since_the_last_look() -> None:
+    """It is not known yet, and has a slot: whoever is about to be asked is spared."""
+    desk = Desk()
+    low = begin(desk)
+    see(desk, low)
+    desk.turn()
+    known = desk.scout.sighting
+    assert known is not None
+    desk.scout.sighting = msgspec.structs.replace(known, workers={**known.workers, "new": worker("new", concurrency=1)})
+    first, second = urgent(desk), urgent(desk)
+    desk.turn()
+
+    assert asked_for(desk, low) == str(second.id)
+    assert [run for run, _ in desk.sender.sent] == [first.id, second.id]
+
+
+def test_nobody_is_asked_to_make_way_while_redis_does_not_answer() -> None:
+    """Which slots there are is not known then."""
+    desk = Desk()
+    low = begin(desk)
+    see(desk, low)
+    desk.turn()
+    desk.scout.sighting = None
+    urgent(desk)
+    desk.turn()
+    assert asked_for(desk, low) is None
+
+    see(desk, low)
+    desk.pass_by(1)
+    assert asked_for(desk, low) is not None
+
+
 def test_a_run_in_a_step_that_trades_is_spared_and_another_one_asked() -> None:
     """The log knows which step comes next; the youngest is passed over for the one that may be cut short."""
     desk = Desk()
