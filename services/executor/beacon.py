@@ -20,6 +20,7 @@ from celery.worker.request import Request
 
 from services.executor import process
 from services.executor.queues import POINTERS
+from services.executor.replacing import Replacing
 from services.executor.stamps import utc_now
 from services.executor.usage import Meter
 from shared.heartbeats import (
@@ -59,6 +60,7 @@ class Beacon(bootsteps.StartStopStep):
         self._thread: threading.Thread | None = None
         self._children: dict[ActiveRun, int] = {}
         self._dead: dict[ActiveRun, float] = {}
+        self._replacing = Replacing()
         self._redis = redis.Redis.from_url(process.settings().redis_url, socket_timeout=1, socket_connect_timeout=1)
 
     def start(self, parent: Consumer) -> None:
@@ -87,21 +89,21 @@ class Beacon(bootsteps.StartStopStep):
         self._write(msgspec.structs.replace(self._heartbeat(parent), left=True))
 
     def _has_lost_a_child(self, parent: Consumer) -> bool:
-        """Tell whether a child has died under its run since the last look, and have the pool replace it now.
-
-        Left to itself, the pool may notice it five seconds later: its own look may come before the child can be
-        waited for, and the next one is its regular one.
-        """
+        """Tell whether a child has died under its run since the last look, and have the pool replace the dead ones."""
         now = time.monotonic()
         self._dead = {run: at for run, at in self._dead.items() if now - at < TTL.total_seconds()}
         seen, self._children = self._children, dict(_children())
         # Those of the last look too: the pool may have been faster, and have taken a dead child's run off its list.
         known = seen | self._children
-        found = [run for run, child in known.items() if run not in self._dead and _is_dead(child)]
+        found = {run: child for run, child in known.items() if run not in self._dead and _is_dead(child)}
         if found:
             self._dead |= dict.fromkeys(found, now)
             logger.error("worker.child_died", runs=[str(run.task_id) for run in found])
-            parent.hub.call_soon(parent.pool._pool.maintain_pool)  # type: ignore[attr-defined]  # unknown to its stubs
+        self._replacing.look(
+            found.values(),
+            lambda: parent.pool._pool,
+            lambda maintain: parent.hub.call_soon(maintain),  # type: ignore[attr-defined]  # threads have none
+        )
         return bool(found)
 
     def _beat(self, parent: Consumer) -> None:

@@ -29,6 +29,15 @@ def desk() -> Iterator[Stack]:
         assert differences(stack.record.database_url) == []
 
 
+@pytest.fixture(autouse=True)
+def nothing_left(desk: Stack) -> Iterator[None]:
+    """What a test that fails has left blocking is cancelled, so that it keeps no slot from the tests after it."""
+    yield
+    left = desk.http.post("/api/tasks/cancel", json={"filter": {"strategy_id": "blocking"}}, timeout=60).json()
+    for task_id in left["task_ids"]:
+        desk.wait(task_id, "REVOKED")
+
+
 @pytest.mark.parametrize("how", GENTLE)
 def test_a_blocking_step_is_cancelled_and_cleans_up(desk: Stack, gates: Path, how: str) -> None:
     """It ends within a grace of one second, by its own `finally`, with what was done before kept."""
