@@ -5,6 +5,7 @@ from typing import Any
 
 from services.executor.attempt_journal import AttemptJournal
 from services.executor.branch_attempt import BranchAttempt
+from services.executor.interruption import stop_if_ending
 from shared.domain.failures import Failure
 from shared.workflow.codec import encode_output
 from shared.workflow.engine import Member, Stopped
@@ -35,6 +36,7 @@ class BranchJournal(AttemptJournal[BranchAttempt]):
 
     def fail(self, step: Step, symbol: str | None, failure: Failure) -> None:
         """Append a retry or the branch's failure, with which its run fails unless it collects; raises Stopped."""
+        stop_if_ending()
         if (retry := self._retry(step, symbol, failure)) is not None:
             due_at = self._retry_at(step, failure, retry)
             self._attempt.append(

@@ -21,6 +21,8 @@ from datetime import timedelta
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from billiard.common import terminate_handler_fired  # type: ignore[attr-defined]  # its stubs are older
+
 from shared.workflow.engine import Stopped
 
 INTERRUPT = signal.SIGUSR2
@@ -32,6 +34,16 @@ Value = TypeVar("Value")
 
 class Interrupted(BaseException):
     """The step is cut short here; not an Exception, so that no `except Exception` of a step can swallow it."""
+
+
+class ProcessEnding(BaseException):
+    """The pool ends this process: what it is at has not failed, and goes on elsewhere as what a lost worker was at."""
+
+
+def stop_if_ending() -> None:
+    """Raise ProcessEnding when the pool has told this process to end, which it does by a SystemExit wherever it is."""
+    if terminate_handler_fired():
+        raise ProcessEnding
 
 
 class Alarm(Protocol):
@@ -100,7 +112,10 @@ class Interruption:
         self.interrupt()
 
     def call(self, body: Callable[[], Value], *, limit: timedelta) -> Value:
-        """Return what a step's `body` returns; raises Interrupted when it is cut short, and after `limit`."""
+        """Return what a step's `body` returns; raises Interrupted when it is cut short, and after `limit`.
+
+        Raises ProcessEnding when its process is ended with it, whatever became of the SystemExit in the step.
+        """
         self.expired = False
         self._ends_at = self._seconds() + limit.total_seconds()
         try:
@@ -108,6 +123,9 @@ class Interruption:
             self._open = True
             self.check()
             return body()
+        except BaseException:
+            stop_if_ending()
+            raise
         finally:
             self._open = False
             self._alarm.clear()

@@ -7,6 +7,7 @@ import structlog
 
 from services.executor.attempt import Attempt
 from services.executor.attempt_journal import AttemptJournal
+from services.executor.interruption import stop_if_ending
 from shared.domain.catalogue import OnError
 from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
@@ -82,6 +83,7 @@ class LogJournal(AttemptJournal[Attempt]):
 
     def fail(self, step: Step, symbol: str | None, failure: Failure) -> None:
         """Append a retry, a collected failure or the run's end; raises Stopped unless it was collected."""
+        stop_if_ending()
         if (retry := self._retry(step, symbol, failure)) is not None:
             self._schedule_retry(step, symbol, failure, retry)
         elif step.on_error is OnError.COLLECT and symbol is not None:

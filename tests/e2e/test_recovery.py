@@ -11,6 +11,7 @@ import pytest
 from infra.local.record import ProcessState
 from shared.heartbeats import PREFIX
 from tests.e2e.stack import Stack
+from tests.e2e.workers import node_name, worker
 from tests.projection_check import differences
 from tests.servers import open_folder
 from tests.waiting import until
@@ -76,19 +77,34 @@ def test_a_run_survives_the_death_of_its_worker(mortal: Stack, gates: Path) -> N
     goes_on(mortal, gates, task_id, "MSFT")
 
 
-def test_a_run_survives_the_death_of_its_child(mortal: Stack, gates: Path) -> None:
-    """kill -9 of the pool's processes: the worker says so at once, and has new ones soon."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
+def test_a_run_survives_the_death_of_its_child(mortal: Stack, gates: Path, number: signal.Signals) -> None:
+    """kill -9, or a kill that a step can see: the worker says so at once, has new ones soon, and no step has failed."""
     before = set(children_of_worker(mortal))
     task_id = begin(mortal, gates, "AAPL", "MSFT")
     assert len(before) == 2
     until(lambda: task_id in heartbeat(mortal), seconds=5, hint="the worker does not say that it has the run")
     for child in before:
-        os.kill(child, signal.SIGKILL)
+        os.kill(child, number)
 
     until(lambda: len(children_of_worker(mortal)) == 2, seconds=5, hint="the pool is not whole")
     goes_on(mortal, gates, task_id, "MSFT")
     (lost,) = [event for event in mortal.events(task_id) if event["type"] == "execution.worker_lost"]
     assert lost["data"]["reason"].endswith("died")
+
+
+def test_a_run_survives_a_cold_shutdown_of_its_worker(mortal: Stack, gates: Path) -> None:
+    """SIGQUIT has Celery end its processes in the middle of what they do: another worker goes on with it."""
+    fillers = [begin(mortal, gates, "AAPL", "IBM") for _ in range(2)]
+    with worker(mortal, "hurried") as hurried:
+        node_name(mortal, "hurried")
+        task_id = begin(mortal, gates, "AAPL", "MSFT")
+        hurried.process.send_signal(signal.SIGQUIT)
+        hurried.exit_code()
+    (gates / "IBM").touch()
+
+    goes_on(mortal, gates, task_id, "MSFT")
+    assert {mortal.wait(each)["attempts"] for each in fillers} == {1}
 
 
 def test_a_stopped_worker_that_wakes_up_cannot_write_any_more(mortal: Stack, gates: Path) -> None:
