@@ -4,8 +4,7 @@ MAINTENANCE = "maintenance"
 """The queue of probes and clean-ups."""
 
 PROBE_PROJECTION_LAG = "maintenance.probe_projection_lag"
-CLEAN_RESULTS = "maintenance.clean_results"
-COLLECT_OBJECTS = "maintenance.collect_objects"
+CLEAN_UP = "maintenance.clean_up"
 
 
 def level_queue(level: str, *, resumed: bool = False) -> str:

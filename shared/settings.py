@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     object_grace_seconds: float = Field(
         7 * 86_400.0, ge=3600, description="age at which an object that the log does not refer to may be removed"
     )
+    execution_retention_days: float = Field(
+        90.0, ge=1, description="age at which ended tasks leave the lists; their history stays readable"
+    )
     log_format: str = Field("auto", pattern="^(auto|json|console)$", description="auto: console on a terminal")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
@@ -39,6 +42,11 @@ class Settings(BaseSettings):
     def object_grace(self) -> timedelta:
         """Return how old an object may be that the log does not refer to."""
         return timedelta(seconds=self.object_grace_seconds)
+
+    @property
+    def execution_retention(self) -> timedelta:
+        """Return how long after its last event an ended task stays in the lists."""
+        return timedelta(days=self.execution_retention_days)
 
     @property
     def sqlalchemy_url(self) -> str:

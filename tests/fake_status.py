@@ -12,11 +12,13 @@ from uuid import UUID
 import httpx
 import msgspec
 
+from services.status.retention_projection import cleanup_row
 from services.status.schedule_rows import history_row
 from services.status.seen_workers import worker_views
 from shared.documents import order_document, step_document, task_document
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase, status
+from shared.domain.retention_events import CleanupFinished
 from shared.domain.schedule import Schedule
 from shared.domain.schedule_state import ScheduleState
 from shared.domain.views import OrderView, StepView, TaskView, ledger_views, step_views, task_view
@@ -86,6 +88,7 @@ class FakeStatus:
         self.redis_away = False
         self.down: set[str] = set()
         self.queues = FakeQueues()
+        self._cleanups: dict[int, dict[str, Any]] = {}
         self.position = 0
         self.most_live = 10_000
         self.on_live: Callable[[], None] = lambda: None
@@ -130,6 +133,10 @@ class FakeStatus:
         self._silent -= {heartbeat.name}
         self._silent |= set() if alive else {heartbeat.name}
 
+    def show_cleanup(self, position: int, event: CleanupFinished) -> None:
+        """Project a clean-up."""
+        self._cleanups[position] = cleanup_row(position, event)
+
     @property
     def transport(self) -> httpx.AsyncBaseTransport:
         """What a client talks to instead of the network."""
@@ -158,6 +165,8 @@ class FakeStatus:
             return self._orders(query)
         if path == "/queues":
             return _json(self.queues.document([row.view for row in self._rows.values()]))
+        if path == "/cleanups":
+            return self._list_cleanups(query)
         if path == "/schedules":
             return self._list_schedules(query)
         if found := _HISTORY.fullmatch(path):
@@ -173,6 +182,13 @@ class FakeStatus:
             return _problem(503, "unavailable")
         living = {name: beat for name, beat in self._heartbeats.items() if name not in self._silent}
         return _json({"items": worker_views(living, self._heartbeats, datetime.now(UTC))})
+
+    def _list_cleanups(self, query: httpx.QueryParams) -> httpx.Response:
+        cursor, limit = int(query.get("cursor", "0")), int(query.get("limit", "50"))
+        newest_first = sorted(self._cleanups.items(), reverse=True)
+        rows = [row for position, row in newest_first if not cursor or position < cursor]
+        next_cursor = str(rows[limit - 1]["position"]) if len(rows) > limit else None
+        return _json({"items": rows[:limit], "next_cursor": next_cursor})
 
     def _part(self, name: str) -> dict[str, Any]:
         return {"up": name not in self.down, "detail": "it is down" if name in self.down else None}

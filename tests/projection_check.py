@@ -12,10 +12,20 @@ from services.status.database import create_engine
 from services.status.projector import TOPICS
 from services.status.queue_projection import queue_row
 from services.status.rebuild import tables
+from services.status.retention_projection import cleanup_row
 from services.status.rows import order_of, step_of, task_of
 from services.status.schedule_rows import history_row, schedule_row
-from services.status.tables import execution_steps, orders, queues, schedule_history, schedules, workflow_executions
+from services.status.tables import (
+    cleanups,
+    execution_steps,
+    orders,
+    queues,
+    schedule_history,
+    schedules,
+    workflow_executions,
+)
 from shared.domain.execution import WorkflowExecution, fold
+from shared.domain.retention_events import CleanupFinished, ExecutionsExpired
 from shared.domain.schedule import Schedule
 from shared.domain.schedule import fold as fold_schedule
 from shared.domain.schedule_events import ScheduleEvent
@@ -66,30 +76,44 @@ def differences(database_url: str) -> list[str]:
             {row["position"]: dict(row) for row in found[schedule_history]},
         ),
         *_compare(queues, expected.queues, {row["priority"]: dict(row) for row in found[queues]}),
+        *_compare(cleanups, expected.cleanups, {row["position"]: dict(row) for row in found[cleanups]}),
     ]
 
 
 class _Folded:
-    """The fold over the log: runs and schedules by id, each with the position of its last event, histories, queues."""
+    """The fold over the log: runs and schedules by id, each with the position of its last event, histories, queues, and
+    clean-ups. Runs whose rows have expired are remembered apart: they are rows again when something happens to them."""
 
     def __init__(self, log: EventLog) -> None:
         self.runs: dict[UUID, tuple[WorkflowExecution, int]] = {}
         self.schedules: dict[UUID, tuple[Schedule, int]] = {}
         self.history: list[dict[str, Any]] = []
         self.queues: dict[str, dict[str, Any]] = {}
+        self.cleanups: dict[int, dict[str, Any]] = {}
+        self._expired: dict[UUID, tuple[WorkflowExecution, int]] = {}
         for recorded in _everything(log):
             if isinstance(recorded.event, ScheduleEvent):
                 self._take_in_schedule(recorded)
             elif (row := queue_row(*recorded)) is not None:
                 self.queues[row["priority"]] = row
+            elif isinstance(recorded.event, CleanupFinished):
+                self.cleanups[recorded.position] = cleanup_row(recorded.position, recorded.event)
+            elif isinstance(recorded.event, ExecutionsExpired):
+                self._expire(recorded.event)
             else:
                 self._take_in_run(recorded)
 
     def _take_in_run(self, recorded: Recorded) -> None:
         task_id = run_of(recorded.event)
-        execution = fold(self.runs[task_id][0] if task_id in self.runs else None, [recorded.event])
+        known = self.runs.get(task_id) or self._expired.pop(task_id, None)
+        execution = fold(known[0] if known else None, [recorded.event])
         assert execution is not None
         self.runs[task_id] = (execution, recorded.position)
+
+    def _expire(self, event: ExecutionsExpired) -> None:
+        for task_id, (run, position) in list(self.runs.items()):
+            if run.phase.ended and run.submitted.at < event.before and position <= event.through:
+                self._expired[task_id] = self.runs.pop(task_id)
 
     def _take_in_schedule(self, recorded: Recorded) -> None:
         schedule_id = recorded.event.originator_id

@@ -9,7 +9,19 @@ import sys
 
 import typer
 
-from infra.cli.commands import database, demo, doctor, objects, queues, schedules, stack, tasks, worker, workers
+from infra.cli.commands import (
+    cleanup,
+    database,
+    demo,
+    doctor,
+    objects,
+    queues,
+    schedules,
+    stack,
+    tasks,
+    worker,
+    workers,
+)
 from infra.cli.failures import CommandError, RefusedError
 from infra.local.failures import AlreadyRunningError, LocalError, PortTakenError, SettingsError
 
@@ -27,6 +39,7 @@ for command in (
     doctor.doctor,
     database.migrate,
     database.rebuild,
+    cleanup.cleanup,
     tasks.submit,
     tasks.show,
     tasks.cancel,

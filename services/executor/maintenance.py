@@ -1,19 +1,15 @@
-"""Celery tasks on the queue `maintenance`: probes and clean-up."""
+"""Celery tasks on the queue `maintenance`: the probe and the clean-up of every night."""
 
 import httpx
-import redis
 import structlog
 from celery import shared_task
 
 from services.executor import process
-from services.executor.garbage import Collection
-from shared.objects import open_store
-from shared.result_backend import result_key
-from shared.routing import CLEAN_RESULTS, COLLECT_OBJECTS, PROBE_PROJECTION_LAG
+from services.executor.cleanup import CleanupError
+from services.executor.cleanup import clean_up as clean
+from shared.routing import CLEAN_UP, PROBE_PROJECTION_LAG
 
 logger = structlog.get_logger()
-
-SCAN_COUNT = 1000
 
 
 @shared_task(name=PROBE_PROJECTION_LAG, ignore_result=True)
@@ -27,23 +23,10 @@ def probe_projection_lag() -> None:
     report("projection.lag", events=projector["lag_events"], seconds=lag, up=projector["up"])
 
 
-@shared_task(name=CLEAN_RESULTS, ignore_result=True)
-def clean_results() -> None:
-    """Give results that would stay for ever a time to live: Redis removes them itself from then on."""
-    own = process.settings()
-    client = redis.Redis.from_url(own.redis_url)
-    scanned = mended = 0
-    for key in client.scan_iter(match=result_key("*"), count=SCAN_COUNT):
-        scanned += 1
-        if client.ttl(key) == -1:
-            client.expire(key, own.result_ttl_seconds)
-            mended += 1
-    logger.info("results.cleaned", scanned=scanned, given_a_time_to_live=mended)
-
-
-@shared_task(name=COLLECT_OBJECTS, ignore_result=True)
-def collect_objects() -> None:
-    """Remove old objects to which the log does not refer; what was done goes to this worker's log."""
-    own = process.settings()
-    now = process.clock().adjusted
-    Collection(process.log(), open_store(own), grace=own.object_grace, now=now).run()
+@shared_task(name=CLEAN_UP, ignore_result=True)
+def clean_up() -> None:
+    """Clean up; when another clean-up runs, leave it to that one."""
+    try:
+        clean(process.settings(), process.log(), process.clock().adjusted, dry_run=False)
+    except CleanupError as error:
+        logger.info("cleanup.left_to_another", reason=str(error))

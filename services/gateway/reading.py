@@ -89,6 +89,10 @@ class Reading:
         ledger = list(enumerate(ledger_views(await self._log.execution(task_id)), start=1))[after:]
         return _page(ledger, page.limit, lambda each: order_document(each[1]), lambda each: each[0])
 
+    async def cleanups(self, page: PageQuery) -> bytes:
+        """Return a page of clean-ups, newest first, which only the status service can. Raises Unavailable."""
+        return await self._status.cleanups(page.parameters())
+
     async def _projected(self, task_id: UUID) -> ProjectedTask | None:
         """Return the status service's task unless it is behind what its caller may have seen already."""
         try:

@@ -180,6 +180,13 @@ class StatusClient:
             raise _unavailable()
         return _decode(document, _Workers).items
 
+    async def cleanups(self, parameters: Parameters) -> bytes:
+        """Return a page of clean-ups as JSON, newest first."""
+        document = await self._get("/cleanups", parameters)
+        if document is None:
+            raise _unavailable()
+        return document
+
     async def asyncapi(self) -> bytes:
         """Return the AsyncAPI document of the published events as JSON."""
         document = await self._get("/asyncapi.json")

@@ -6,7 +6,7 @@ from celery import Celery
 from celery.schedules import crontab
 
 from services.scheduler.settings import SchedulerSettings
-from shared.routing import CLEAN_RESULTS, COLLECT_OBJECTS, MAINTENANCE, PROBE_PROJECTION_LAG
+from shared.routing import CLEAN_UP, MAINTENANCE, PROBE_PROJECTION_LAG
 
 
 def create_app(settings: SchedulerSettings) -> Celery:
@@ -25,14 +25,9 @@ def create_app(settings: SchedulerSettings) -> Celery:
                 "schedule": settings.probe_every,
                 "options": {"queue": MAINTENANCE, "expires": settings.probe_every.total_seconds()},
             },
-            "clean-results": {
-                "task": CLEAN_RESULTS,
+            "clean-up": {
+                "task": CLEAN_UP,
                 "schedule": crontab(hour=settings.clean_hour, minute=0),
-                "options": {"queue": MAINTENANCE},
-            },
-            "collect-objects": {
-                "task": COLLECT_OBJECTS,
-                "schedule": crontab(hour=settings.clean_hour, minute=30),
                 "options": {"queue": MAINTENANCE},
             },
         },

@@ -33,6 +33,8 @@
                                  while it is away
     GET /workers                 200 {"items": [`WorkerView` of each]}, by name: those that live and those that did
                                  lately; 503 while Redis is away
+    GET /cleanups?limit=&cursor= 200 {"items": [{"position", "started_at", "finished_at", "kinds": [{"kind", "counts",
+                                 "seconds", "error"}]}], "next_cursor"}, newest first
     GET /asyncapi.json           200 the AsyncAPI 3.0 document of the published events
     GET /health/live             200 {"status": "live"}
     GET /health/ready            200 {"status": "ready"|"degraded", "parts": {name: {"up", "detail", ...}}}
@@ -51,7 +53,7 @@ from fastapi import FastAPI
 
 from services.status import problems
 from services.status.resources import open_resources
-from services.status.routes import asyncapi, health, orders, progress, queues, schedules, tasks, workers
+from services.status.routes import asyncapi, cleanups, health, orders, progress, queues, schedules, tasks, workers
 from services.status.settings import StatusSettings
 
 
@@ -72,6 +74,7 @@ def create_app(settings: StatusSettings) -> FastAPI:
     app.include_router(progress.router)
     app.include_router(queues.router)
     app.include_router(workers.router)
+    app.include_router(cleanups.router)
     app.include_router(asyncapi.router)
     app.include_router(health.router)
     return app

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from services.status.database import create_engine
 from services.status.folds import CAPACITY, FoldedRun, Folds
 from services.status.queue_projection import project as project_queues
+from services.status.retention_projection import parts
+from services.status.retention_projection import project as project_retention
 from services.status.rows import order_row, step_row, task_row
 from services.status.schedule_projection import TOPICS as SCHEDULE_TOPICS
 from services.status.schedule_projection import project as project_schedules
@@ -21,6 +23,7 @@ from shared.domain.branch import Branch
 from shared.domain.events import EVENTS
 from shared.domain.execution import WorkflowExecution
 from shared.domain.queue_events import QUEUE_TOPICS, QueueEvent
+from shared.domain.retention_events import RETENTION_TOPICS, RetentionEvent
 from shared.domain.schedule_events import ScheduleEvent
 from shared.domain.views import task_view
 from shared.log.event_log import EventLog
@@ -37,8 +40,9 @@ RUN_TOPICS = tuple(
     topic for topic in EVENTS.topics if topic.startswith((f"{WorkflowExecution.TOPIC}.", f"{Branch.TOPIC}."))
 )
 """Every event of a run and of its branches."""
-TOPICS = (*RUN_TOPICS, *SCHEDULE_TOPICS, *QUEUE_TOPICS)
+TOPICS = (*RUN_TOPICS, *SCHEDULE_TOPICS, *QUEUE_TOPICS, *RETENTION_TOPICS)
 """All that is projected."""
+_NOT_OF_RUNS = (ScheduleEvent, QueueEvent, RetentionEvent)
 
 
 class Projector:
@@ -61,10 +65,11 @@ class Projector:
 
     def process(self, batch: Sequence[Recorded]) -> None:
         """Fold a batch and write what it changed; raises AlreadyProcessed when another replica wrote as well."""
-        new = unseen(batch, self._position)
-        if not new:
-            return
-        of_runs = [recorded for recorded in new if not isinstance(recorded.event, ScheduleEvent | QueueEvent)]
+        for part in parts(unseen(batch, self._position)):
+            self._process(part)
+
+    def _process(self, new: Sequence[Recorded]) -> None:
+        of_runs = [recorded for recorded in new if not isinstance(recorded.event, _NOT_OF_RUNS)]
         touched = self._folds.take_in(of_runs) if of_runs else {}
         changed = {task_id: run.changed_steps() for task_id, run in touched.items()}
         ledger = {task_id: run.changed_orders() for task_id, run in touched.items()}
@@ -79,6 +84,7 @@ class Projector:
                 connection.execute(_UPSERT_ORDERS, rows)
             project_schedules(connection, [each for each in new if isinstance(each.event, ScheduleEvent)])
             project_queues(connection, new)
+            project_retention(connection, new)
         self._position = new[-1].position
         for task_id, views in changed.items():
             touched[task_id].written.update((view.index, view) for view in views)

@@ -1,5 +1,5 @@
-"""What queries read: one row a run, a step and symbol, an order, a schedule and what happened to it, a queue, and how
-far the projector has come.
+"""What queries read: one row a run, a step and symbol, an order, a schedule and what happened to it, a queue, and a
+clean-up; and how far the projector has come.
 
 Nested values are `json`, not `jsonb`: they come back to the letter, and text with a NUL character, which `jsonb`
 refuses, can be stored. Labels are `jsonb` because queries look into them. A schedule's fold is text: it is only ever
@@ -198,6 +198,16 @@ queues = sa.Table(
     sa.Column("position", sa.BigInteger, nullable=False),
 )
 """One row a level that was ever paused: what happened to it last, and the log position of that."""
+
+cleanups = sa.Table(
+    "cleanups",
+    metadata,
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    _time("started_at", nullable=False),
+    _time("finished_at", nullable=False),
+    _document("kinds", nullable=False),
+)
+"""One row a clean-up, by the log position of its end, with what it did of each kind."""
 
 
 def columns(table: sa.Table) -> Sequence[str]:

@@ -12,12 +12,16 @@ from shared.domain import (
     catalogue_events,
     execution_events,
     queue_events,
+    retention_events,
     schedule_events,
     worker_events,
 )
 from shared.domain.events import EVENTS, Event
 
-_FILL_THE_REGISTRY = (branch_events, catalogue_events, execution_events, queue_events, schedule_events, worker_events)
+_FILL_THE_REGISTRY = (
+    *(branch_events, catalogue_events, execution_events, queue_events),
+    *(retention_events, schedule_events, worker_events),
+)
 
 
 class MsgspecMapper(Mapper[UUID]):

@@ -21,6 +21,7 @@ from services.status.projector import Projector
 from services.status.settings import StatusSettings
 from shared.domain.execution import WorkflowExecution
 from shared.domain.queue import Queue
+from shared.domain.retention_events import CleanupFinished
 from shared.domain.schedule import Schedule
 from shared.heartbeats import WorkerHeartbeat
 from shared.log.event_log import EventLog
@@ -32,7 +33,7 @@ BASE_URL = "http://status"
 
 
 class Side:
-    """A client of one of the two, and the ways to let it know of runs, schedules, queues and workers."""
+    """A client of one of the two, and the ways to let it know of runs, schedules, queues, workers and clean-ups."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Side:
         show_schedule: Callable[[Schedule], None],
         show_queue: Callable[[Queue], None],
         show_worker: Callable[..., None],
+        show_cleanup: Callable[[CleanupFinished], None],
     ) -> None:
         self.transport = transport
         self.client = client
@@ -49,6 +51,7 @@ class Side:
         self.show_schedule = show_schedule
         self.show_queue = show_queue
         self.show_worker = show_worker
+        self.show_cleanup = show_cleanup
 
     async def get(self, path: str, **query: Any) -> httpx.Response:
         """Return what it answers."""
@@ -81,8 +84,11 @@ async def fake_side(_: pytest.FixtureRequest) -> AsyncIterator[Side]:
     def show_schedule(schedule: Schedule) -> None:
         fake.show_schedule(schedule, [Recorded(next(positions), event) for event in schedule.collect_events()])
 
+    def show_cleanup(event: CleanupFinished) -> None:
+        fake.show_cleanup(next(positions), event)
+
     async with StatusClient(BASE_URL, transport=fake.transport) as client:
-        yield Side(fake.transport, client, fake.show, show_schedule, fake.queues.show, fake.show_worker)
+        yield Side(fake.transport, client, fake.show, show_schedule, fake.queues.show, fake.show_worker, show_cleanup)
 
 
 @asynccontextmanager
@@ -114,12 +120,16 @@ async def real_side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
         with redis.Redis.from_url(redis_url) as client:
             beat(client, heartbeat, alive=alive)
 
+    def show_cleanup(event: CleanupFinished) -> None:
+        log.append([event])
+        project()
+
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
         StatusClient(BASE_URL, transport=transport) as client,
     ):
-        yield Side(transport, client, show, show_schedule, show_queue, show_worker)
+        yield Side(transport, client, show, show_schedule, show_queue, show_worker, show_cleanup)
     engine.dispose()
     log.close()
 

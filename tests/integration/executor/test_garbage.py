@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 import pytest
 
-from services.executor import garbage, maintenance, process
+from services.executor import garbage
 from services.executor.garbage import Collected, Collection, GarbageError
 from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_events import Artifact
@@ -261,17 +261,6 @@ def installed(log: EventLog, migrated_database_url: str, tmp_path: Any, monkeypa
     for _ in range(4):  # two days each
         subject.grow_old()
     return desk
-
-
-def test_the_nightly_task_collects(installed: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the worker's own settings, log and clock."""
-    for cached in (process.settings, process.log, process.clock):
-        cached.cache_clear()
-    monkeypatch.setattr(process, "log", lambda: installed.log)
-    maintenance.collect_objects()
-    assert [each.size for each in installed.store.list()] == [len(b"recorded")]
-    process.settings.cache_clear()
-    process.clock.cache_clear()
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -128,7 +128,7 @@ def test_pointers_that_lie_in_redis_are_taken_out_and_come_back_with_the_resumpt
 
 def test_messages_of_others_are_left_where_they_are(desk: Desk) -> None:
     """What Celery has to do beside runs, and what is no message at all."""
-    desk.celery.send_task("maintenance.clean_results", queue="maintenance")
+    desk.celery.send_task("maintenance.clean_up", queue="maintenance")
     desk.redis.lpush("high", b"no message")
     desk.pause(HIGH)
     desk.turn()

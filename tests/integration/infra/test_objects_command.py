@@ -1,7 +1,8 @@
-"""`blotter objects`, as it is typed: against a real log and a folder of objects."""
+"""`blotter objects` and `blotter cleanup`, as they are typed: against a real log and a folder of objects."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -54,6 +55,25 @@ def test_a_dry_run_says_what_would_be_removed(store: LocalObjectStore) -> None:
         "bytes that would be freed": "6",
     }
     assert len(list(store.list())) == 2
+
+
+def test_cleanup_says_of_each_kind_what_would_be_done(
+    store: LocalObjectStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a table, and to the letter as JSON; a kind that was not done is named on standard error."""
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    store.put(b"young", "text/plain")
+    done = blotter("cleanup", "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "nothing was changed" in done.stdout
+    assert re.search(r"objects +kept young +1 *\n", done.stdout)
+    document = json.loads(blotter("cleanup", "--json").stdout)
+    assert [each["kind"] for each in document["kinds"] if each["error"] is None] == ["results", "executions", "objects"]
+    assert document["position"] > 2
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    done = blotter("cleanup")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "Not everything could be done. results: " in done.stderr
 
 
 def test_what_cannot_be_done_is_one_line(store: LocalObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 
 from services.status.publishing import POSITION_KEY, StreamPublisher, StreamsMoved
 from services.status.relay import RELAY, Relay
-from services.status.resuming import position_at
 from services.status.settings import StatusSettings
 from services.status.tables import positions
 from shared.domain.events import Stamp
 from shared.log.event_log import EventLog
+from shared.log.moments import position_at
 from shared.log.positions import read_position
 from shared.published.streams import TASKS
 from tests.builders import running, submitted

@@ -7,7 +7,7 @@ import pytest
 from services.executor.queues import CONSUMED
 from services.scheduler.app import create_app
 from services.scheduler.settings import SchedulerSettings
-from shared.routing import CLEAN_RESULTS, COLLECT_OBJECTS, PROBE_PROJECTION_LAG
+from shared.routing import CLEAN_UP, PROBE_PROJECTION_LAG
 
 
 @pytest.fixture
@@ -21,17 +21,16 @@ def test_every_entry_goes_to_a_queue_that_workers_consume(settings: SchedulerSet
     """An entry in a queue of its own would wait for ever."""
     schedule = create_app(settings).conf.beat_schedule
 
-    assert {entry["task"] for entry in schedule.values()} == {PROBE_PROJECTION_LAG, CLEAN_RESULTS, COLLECT_OBJECTS}
+    assert {entry["task"] for entry in schedule.values()} == {PROBE_PROJECTION_LAG, CLEAN_UP}
     assert {entry["options"]["queue"] for entry in schedule.values()} <= set(CONSUMED)
 
 
-@pytest.mark.parametrize(("entry", "minute"), [("clean-results", 0), ("collect-objects", 30)])
-def test_the_clean_ups_run_once_a_night(settings: SchedulerSettings, entry: str, minute: int) -> None:
-    """At three in the morning, UTC, one after the other."""
-    schedule = create_app(settings).conf.beat_schedule[entry]["schedule"]
+def test_the_clean_up_runs_once_a_night(settings: SchedulerSettings) -> None:
+    """At three in the morning, UTC."""
+    schedule = create_app(settings).conf.beat_schedule["clean-up"]["schedule"]
     schedule.nowfun = lambda: datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
 
-    assert schedule.remaining_estimate(datetime(2026, 3, 1, 3, minute, tzinfo=UTC)) == timedelta(minutes=30 + minute)
+    assert schedule.remaining_estimate(datetime(2026, 3, 1, 3, 0, tzinfo=UTC)) == timedelta(minutes=30)
 
 
 def test_a_probe_that_nobody_took_in_time_is_forgotten(settings: SchedulerSettings) -> None:
