@@ -22,12 +22,14 @@ from shared.domain.retention_events import CleanupFinished
 from shared.domain.schedule import Schedule
 from shared.domain.schedule_state import ScheduleState
 from shared.domain.views import OrderView, StepView, TaskView, ledger_views, step_views, task_view
+from shared.domain.workers import WorkerState
 from shared.heartbeats import WorkerHeartbeat
 from shared.log.runs import Recorded
 from shared.log.schedules import decode_snapshot, encode_snapshot
 from shared.objects import MemoryObjectStore
 from shared.result_backend import ProgressReport
 from tests.builders import NOW
+from tests.fake_metrics import figures, history
 from tests.fake_queues import FakeQueues
 
 PARTS = ("database", "redis", "projector", "relay", "dispatcher", "results", "orders", "workers", "scheduler")
@@ -163,6 +165,11 @@ class FakeStatus:
             return self._live(query)
         if path == "/orders":
             return self._orders(query)
+        if path == "/metrics":
+            views = [row.view for row in self._rows.values()]
+            return _json(figures(views, self.position, int(query["window_seconds"])) | self._worker_counts())
+        if path == "/metrics/history":
+            return _json(history([row.view for row in self._rows.values()], self.position, query))
         if path == "/queues":
             return _json(self.queues.document([row.view for row in self._rows.values()]))
         if path == "/cleanups":
@@ -189,6 +196,17 @@ class FakeStatus:
         rows = [row for position, row in newest_first if not cursor or position < cursor]
         next_cursor = str(rows[limit - 1]["position"]) if len(rows) > limit else None
         return _json({"items": rows[:limit], "next_cursor": next_cursor})
+
+    def _worker_counts(self) -> dict[str, Any]:
+        if self.redis_away:
+            return {"workers": None, "worker_states": None}
+        living = {name: beat for name, beat in self._heartbeats.items() if name not in self._silent}
+        states = [view.state for view in worker_views(living, self._heartbeats, datetime.now(UTC))]
+        counts = {state: states.count(state) for state in WorkerState}
+        return {
+            "workers": counts[WorkerState.ONLINE] + counts[WorkerState.DRAINING],
+            "worker_states": counts,
+        }
 
     def _part(self, name: str) -> dict[str, Any]:
         return {"up": name not in self.down, "detail": "it is down" if name in self.down else None}

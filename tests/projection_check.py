@@ -18,6 +18,9 @@ from services.status.schedule_rows import history_row, schedule_row
 from services.status.tables import (
     cleanups,
     execution_steps,
+    metric_buckets,
+    metric_minutes,
+    metric_tasks,
     orders,
     queues,
     schedule_history,
@@ -33,6 +36,7 @@ from shared.domain.views import ledger_views, step_views, task_view
 from shared.log.event_log import EventLog
 from shared.log.runs import Recorded, run_of
 from shared.settings import Settings
+from tests.metric_fold import NUMBERS, MetricFold, task_rows
 
 _PAGE = 5_000
 
@@ -75,6 +79,21 @@ def differences(database_url: str) -> list[str]:
             {row["position"]: row for row in expected.history},
             {row["position"]: dict(row) for row in found[schedule_history]},
         ),
+        *_compare(
+            metric_tasks,
+            task_rows({task_id: run for task_id, (run, _) in expected.all_runs.items()}),
+            {(row["priority"], row["status"]): row["count"] for row in found[metric_tasks]},
+        ),
+        *_compare(
+            metric_minutes,
+            expected.metrics.minute_rows(),
+            {_place(row): tuple(row[name] for name in NUMBERS) for row in found[metric_minutes]},
+        ),
+        *_compare(
+            metric_buckets,
+            expected.metrics.buckets,
+            {(*_place(row), row["figure"], row["bucket"]): row["count"] for row in found[metric_buckets]},
+        ),
         *_compare(queues, expected.queues, {row["priority"]: dict(row) for row in found[queues]}),
         *_compare(cleanups, expected.cleanups, {row["position"]: dict(row) for row in found[cleanups]}),
     ]
@@ -91,6 +110,7 @@ class _Folded:
         self.queues: dict[str, dict[str, Any]] = {}
         self.cleanups: dict[int, dict[str, Any]] = {}
         self._expired: dict[UUID, tuple[WorkflowExecution, int]] = {}
+        self.metrics = MetricFold()
         for recorded in _everything(log):
             if isinstance(recorded.event, ScheduleEvent):
                 self._take_in_schedule(recorded)
@@ -103,11 +123,18 @@ class _Folded:
             else:
                 self._take_in_run(recorded)
 
+    @property
+    def all_runs(self) -> dict[UUID, tuple[WorkflowExecution, int]]:
+        """Those whose rows are gone, too."""
+        return self.runs | self._expired
+
     def _take_in_run(self, recorded: Recorded) -> None:
         task_id = run_of(recorded.event)
         known = self.runs.get(task_id) or self._expired.pop(task_id, None)
+        waiting_since = known[0].waiting_since if known else None
         execution = fold(known[0] if known else None, [recorded.event])
         assert execution is not None
+        self.metrics.take_in(waiting_since, recorded.event, execution)
         self.runs[task_id] = (execution, recorded.position)
 
     def _expire(self, event: ExecutionsExpired) -> None:
@@ -122,6 +149,10 @@ class _Folded:
         assert schedule is not None
         self.schedules[schedule_id] = (schedule, recorded.position)
         self.history.append(history_row(recorded))
+
+
+def _place(row: sa.RowMapping) -> tuple[Any, ...]:
+    return row["minute"], row["strategy_id"], row["priority"]
 
 
 def _everything(log: EventLog) -> Iterator[Recorded]:

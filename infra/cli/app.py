@@ -14,6 +14,7 @@ from infra.cli.commands import (
     database,
     demo,
     doctor,
+    metrics,
     objects,
     queues,
     schedules,
@@ -46,6 +47,7 @@ for command in (
     tasks.retry,
     tasks.rerun,
     demo.demo,
+    metrics.metrics,
     worker.worker,
 ):
     app.command()(command)

@@ -24,6 +24,7 @@ from services.gateway.routes import (
     health,
     live,
     maintenance,
+    metrics,
     orders,
     queues,
     schedules,
@@ -67,7 +68,7 @@ def create_app(settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTr
     needs_key = [] if credentials.open else [BEARER]
     documented = (
         *(tasks.router, artifacts.router, orders.router, schedules.router, strategies.router),
-        *(queues.router, events.router, live.router, workers.router, maintenance.router),
+        *(queues.router, events.router, live.router, workers.router, maintenance.router, metrics.router),
     )
     for router in documented:
         app.include_router(router, dependencies=[Depends(refuse_repeated), *needs_key])

@@ -19,6 +19,7 @@ from services.gateway.decisions import Decisions
 from services.gateway.event_feed import EventFeed
 from services.gateway.idempotency import IdempotencyKeys
 from services.gateway.live import Live
+from services.gateway.metrics import Metrics
 from services.gateway.past import Past
 from services.gateway.previews import Previews
 from services.gateway.progress_feed import ProgressFeed
@@ -70,6 +71,7 @@ class Components:
     event_feed: EventFeed
     live: Live
     workers: Workers
+    metrics: Metrics
     published_events: PublishedEvents
     readiness: Readiness
 
@@ -121,6 +123,7 @@ async def open_components(
             queue_control=QueueControl(log, status, now=clock),
             event_feed=EventFeed(log),
             live=live,
+            metrics=Metrics(status),
             workers=Workers(log, status, now=clock),
             published_events=PublishedEvents(status),
             readiness=Readiness(log, catalogue, status),

@@ -15,6 +15,7 @@ from services.gateway.event_types import PushedTypes, Types
 from services.gateway.problems import invalid_input
 from shared.domain.errors import FieldError
 from shared.domain.orders import OrderState
+from shared.domain.priority import Priority
 
 REPEATABLE = frozenset({"label", "types"})
 UUID_TEXT = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
@@ -142,6 +143,32 @@ class ScheduleQuery(_Query):
     )
     user_id: Name | None = Field(None, description="of this user")
     enabled: _Bool | None = Field(None, description="those that fire by their own times, or those that do not")
+
+    def parameters(self) -> list[tuple[str, str | int]]:
+        """Return what was asked, in the form in which the status service takes it."""
+        return list(self.model_dump(mode="json", exclude_none=True).items())
+
+
+class MetricsQuery(_Query):
+    """Which time metrics are about."""
+
+    window_seconds: int = Field(
+        3_600, ge=60, le=86_400, description="how far back averages, percentiles and throughput look"
+    )
+
+    def parameters(self) -> list[tuple[str, str | int]]:
+        """Return what was asked, in the form in which the status service takes it."""
+        return list(self.model_dump().items())
+
+
+class HistoryQuery(_Query):
+    """How many minutes of metrics, and of which tasks."""
+
+    minutes: int = Field(60, ge=1, le=1_440, description="how many minutes, the last of which is the one that runs")
+    strategy_id: Annotated[str, StringConstraints(pattern=STRATEGY_ID)] | None = Field(
+        None, description="of this strategy"
+    )
+    priority: Priority | None = Field(None, description="of this level")
 
     def parameters(self) -> list[tuple[str, str | int]]:
         """Return what was asked, in the form in which the status service takes it."""

@@ -187,6 +187,20 @@ class StatusClient:
             raise _unavailable()
         return document
 
+    async def metrics(self, parameters: Parameters) -> bytes:
+        """Return the figures of the system as JSON."""
+        document = await self._get("/metrics", parameters)
+        if document is None:
+            raise _unavailable()
+        return document
+
+    async def metric_history(self, parameters: Parameters) -> bytes:
+        """Return what the last minutes were like as JSON."""
+        document = await self._get("/metrics/history", parameters)
+        if document is None:
+            raise _unavailable()
+        return document
+
     async def asyncapi(self) -> bytes:
         """Return the AsyncAPI document of the published events as JSON."""
         document = await self._get("/asyncapi.json")

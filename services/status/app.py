@@ -35,6 +35,10 @@
                                  lately; 503 while Redis is away
     GET /cleanups?limit=&cursor= 200 {"items": [{"position", "started_at", "finished_at", "kinds": [{"kind", "counts",
                                  "seconds", "error"}]}], "next_cursor"}, newest first
+    GET /metrics?window_seconds= 200 the figures of docs/metrics.md, all of the position `as_of_position` but for the
+                                 lag beyond it and the workers, which are those of now, and null while Redis is away
+    GET /metrics/history?minutes=&strategy_id=&priority=
+                                 200 {"as_of_position", "points"}: a point a minute, oldest first, none left out
     GET /asyncapi.json           200 the AsyncAPI 3.0 document of the published events
     GET /health/live             200 {"status": "live"}
     GET /health/ready            200 {"status": "ready"|"degraded", "parts": {name: {"up", "detail", ...}}}
@@ -53,7 +57,18 @@ from fastapi import FastAPI
 
 from services.status import problems
 from services.status.resources import open_resources
-from services.status.routes import asyncapi, cleanups, health, orders, progress, queues, schedules, tasks, workers
+from services.status.routes import (
+    asyncapi,
+    cleanups,
+    health,
+    metrics,
+    orders,
+    progress,
+    queues,
+    schedules,
+    tasks,
+    workers,
+)
 from services.status.settings import StatusSettings
 
 
@@ -75,6 +90,7 @@ def create_app(settings: StatusSettings) -> FastAPI:
     app.include_router(queues.router)
     app.include_router(workers.router)
     app.include_router(cleanups.router)
+    app.include_router(metrics.router)
     app.include_router(asyncapi.router)
     app.include_router(health.router)
     return app

@@ -72,6 +72,24 @@ class ScheduleFilter(Page):
     enabled: bool | None = None
 
 
+class WindowFilter(BaseModel):
+    """The query of `GET /metrics`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window_seconds: int = Field(3_600, ge=60, le=86_400)
+
+
+class HistoryFilter(BaseModel):
+    """The query of `GET /metrics/history`; what is left out does not narrow."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    minutes: int = Field(60, ge=1, le=1_440)
+    strategy_id: _Text | None = None
+    priority: Priority | None = None
+
+
 def statuses_of(state: CeleryState) -> list[Status]:
     """Return the statuses that Celery's `state` stands for; each belongs to one state only."""
     return sorted({status(phase) for phase in Phase if celery_state(phase) is state})

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+from shared.domain.events import Event
 from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_events import Submitted
 from shared.domain.views import OrderView, StepView, ledger_views, step_views
@@ -14,6 +15,12 @@ CAPACITY = 50_000
 
 Load = Callable[[UUID, int], WorkflowExecution]
 """Reads the run with this id up to this position from the log."""
+Witness = Callable[[WorkflowExecution, Event], None]
+"""Sees a run as it was before an event."""
+
+
+def _nobody(_: WorkflowExecution, __: Event) -> None:
+    """Look at nothing."""
 
 
 class FoldedRun:
@@ -57,14 +64,14 @@ class Folds:
         self._runs.clear()
         self._size = 0
 
-    def take_in(self, batch: Sequence[Recorded]) -> dict[UUID, FoldedRun]:
-        """Fold the batch's events and return the runs they touched, by id."""
-        until = batch[-1].position
+    def take_in(self, batch: Sequence[Recorded], witness: Witness = _nobody) -> dict[UUID, FoldedRun]:
+        """Fold the batch's events and return the runs they touched, by id; `witness` sees each run before its event."""
         touched: dict[UUID, FoldedRun] = {}
         for recorded in batch:
             task_id = run_of(recorded.event)
-            run = touched.get(task_id) or self._runs.get(task_id) or self._read(recorded, until)
+            run = touched.get(task_id) or self._runs.get(task_id) or self._read(recorded)
             touched[task_id] = run
+            witness(run.execution, recorded.event)
             run.execution.apply(recorded.event)
             run.position = recorded.position
         return touched
@@ -81,8 +88,8 @@ class Folds:
             _, forgotten = self._runs.popitem(last=False)
             self._size -= forgotten.size
 
-    def _read(self, recorded: Recorded, until: int) -> FoldedRun:
+    def _read(self, recorded: Recorded) -> FoldedRun:
         event = recorded.event
         if isinstance(event, Submitted):
             return FoldedRun(WorkflowExecution(event), recorded.position)
-        return FoldedRun(self._load(run_of(event), until), recorded.position)
+        return FoldedRun(self._load(run_of(event), recorded.position - 1), recorded.position)

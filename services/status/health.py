@@ -1,7 +1,7 @@
 """How each part of the system does, as far as the database and Redis tell."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,10 +61,26 @@ async def _database_parts(resources: Resources) -> dict[str, Part]:
     found = await resources.tables.ask(_followers)
     for part, topics in MEASURED.items():
         behind, position = found[part]["lag_events"], found[part]["position"]
-        pending = await resources.log.read(position, limit=1, topics=topics) if behind else []
-        waited = (datetime.now(UTC) - pending[0].event.at).total_seconds() if pending else 0.0
-        found[part]["lag_seconds"] = max(0.0, waited)
+        found[part]["lag_seconds"] = await _waited(resources, position, topics) if behind else 0.0
     return {"database": {"up": True, "detail": None}, **found}
+
+
+async def projector_lag(resources: Resources, position: int) -> Part:
+    """Return how much of the log is beyond a position of the projector, and for how long the first of it has been."""
+    behind = await resources.tables.ask(_events_after, position, projector.TOPICS)
+    waited = await _waited(resources, position, projector.TOPICS) if behind else 0.0
+    return {"projection_lag_events": behind, "projection_lag_seconds": waited}
+
+
+async def _waited(resources: Resources, position: int, topics: Sequence[str]) -> float:
+    pending = await resources.log.read(position, limit=1, topics=topics)
+    return max(0.0, (datetime.now(UTC) - pending[0].event.at).total_seconds()) if pending else 0.0
+
+
+def _events_after(connection: sa.Connection, position: int, topics: Sequence[str]) -> int:
+    events = sa.select(sa.literal(1)).select_from(_EVENTS)
+    events = events.where(_EVENTS.c.notification_id > position, _EVENTS.c.topic.in_(topics)).limit(LAG_LIMIT)
+    return connection.scalar(sa.select(sa.func.count()).select_from(events.subquery())) or 0
 
 
 def _followers(connection: sa.Connection) -> dict[str, Part]:
@@ -74,10 +90,7 @@ def _followers(connection: sa.Connection) -> dict[str, Part]:
         found[part] = {"up": up, "detail": None if up else f"no process follows the log as {follower}"}
     for part, topics in MEASURED.items():
         position = read_position(connection, positions, FOLLOWERS[part])
-        events = sa.select(sa.literal(1)).select_from(_EVENTS)
-        events = events.where(_EVENTS.c.notification_id > position, _EVENTS.c.topic.in_(topics)).limit(LAG_LIMIT)
-        lag = connection.scalar(sa.select(sa.func.count()).select_from(events.subquery()))
-        found[part] |= {"position": position, "lag_events": lag}
+        found[part] |= {"position": position, "lag_events": _events_after(connection, position, topics)}
     return found
 
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from services.status.database import create_engine
 from services.status.folds import CAPACITY, FoldedRun, Folds
+from services.status.metric_projection import Tally
 from services.status.queue_projection import project as project_queues
 from services.status.retention_projection import parts
 from services.status.retention_projection import project as project_retention
@@ -70,7 +71,8 @@ class Projector:
 
     def _process(self, new: Sequence[Recorded]) -> None:
         of_runs = [recorded for recorded in new if not isinstance(recorded.event, _NOT_OF_RUNS)]
-        touched = self._folds.take_in(of_runs) if of_runs else {}
+        tally = Tally()
+        touched = self._folds.take_in(of_runs, tally.see) if of_runs else {}
         changed = {task_id: run.changed_steps() for task_id, run in touched.items()}
         ledger = {task_id: run.changed_orders() for task_id, run in touched.items()}
         with self._engine.begin() as connection:
@@ -84,6 +86,7 @@ class Projector:
                 connection.execute(_UPSERT_ORDERS, rows)
             project_schedules(connection, [each for each in new if isinstance(each.event, ScheduleEvent)])
             project_queues(connection, new)
+            tally.write(connection, {task_id: run.execution.phase for task_id, run in touched.items()})
             project_retention(connection, new)
         self._position = new[-1].position
         for task_id, views in changed.items():

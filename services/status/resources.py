@@ -46,6 +46,20 @@ class Tables:
         except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
             raise Unavailable("The status tables do not answer; try again in a moment.") from error
 
+    async def ask_at_once(
+        self, query: Callable[Concatenate[sa.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """Return what `query` returns, all of whose statements see the tables as the first one does.
+
+        Raises Unavailable.
+        """
+
+        def of_one_moment(connection: sa.Connection) -> _T:
+            connection.execution_options(isolation_level="REPEATABLE READ")
+            return query(connection, *args, **kwargs)
+
+        return await self.ask(of_one_moment)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:

@@ -1,12 +1,12 @@
 """What queries read: one row a run, a step and symbol, an order, a schedule and what happened to it, a queue, and a
-clean-up; and how far the projector has come.
+clean-up; what metrics are summed up from; and how far the projector has come.
 
 Nested values are `json`, not `jsonb`: they come back to the letter, and text with a NUL character, which `jsonb`
 refuses, can be stored. Labels are `jsonb` because queries look into them. A schedule's fold is text: it is only ever
 read whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -210,6 +210,51 @@ cleanups = sa.Table(
 """One row a clean-up, by the log position of its end, with what it did of each kind."""
 
 
+metric_tasks = sa.Table(
+    "metric_tasks",
+    metadata,
+    sa.Column("priority", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+)
+"""How many tasks there are of each level in each status; all statuses of a level that ever had a task."""
+
+
+def _count(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.BigInteger, nullable=False)
+
+
+metric_minutes = sa.Table(
+    "metric_minutes",
+    metadata,
+    sa.Column("minute", sa.DateTime(timezone=True), primary_key=True),
+    sa.Column("strategy_id", sa.Text, primary_key=True),
+    sa.Column("priority", sa.Text, primary_key=True),
+    *(
+        _count(name)
+        for name in ("submitted", "started", "completed", "failed", "cancelled", "retried", "preempted", "waited")
+    ),
+    _count("duration_microseconds"),
+    _count("waiting_microseconds"),
+)
+"""What the events of a minute told, by their own times, of a strategy and level; in minute 0 of 1970, of all time.
+
+Whole numbers, so that sums are the same however the events were cut into batches.
+"""
+
+metric_buckets = sa.Table(
+    "metric_buckets",
+    metadata,
+    sa.Column("minute", sa.DateTime(timezone=True), primary_key=True),
+    sa.Column("strategy_id", sa.Text, primary_key=True),
+    sa.Column("priority", sa.Text, primary_key=True),
+    sa.Column("figure", sa.Text, primary_key=True),
+    sa.Column("bucket", sa.SmallInteger, primary_key=True, autoincrement=False),
+    _count("count"),
+)
+"""How many times of a minute fell into a bucket of `services.status.buckets`; `figure` is `duration` or `waiting`."""
+
+
 def columns(table: sa.Table) -> Sequence[str]:
     """Return the names of a table's columns, as plain strings and not as SQLAlchemy's subclass."""
     return [str(column.name) for column in table.columns]
@@ -221,3 +266,21 @@ def upsert(table: sa.Table) -> sa.Executable:
     row = insert(table)
     changes = {name: row.excluded[name] for name in columns(table) if name not in keys}
     return row.on_conflict_do_update(index_elements=keys, set_=changes)
+
+
+def add(table: sa.Table) -> sa.Executable:
+    """Return the statement that adds numbers to those in the rows with the same key.
+
+    It takes an array for each column, and so any number of rows at once, one for each key.
+    """
+    keys = [column.name for column in table.primary_key]
+    arrays = (sa.bindparam(str(each.name), type_=ARRAY(each.type)) for each in table.columns)
+    given = sa.func.unnest(*arrays).table_valued(*columns(table)).render_derived(name="given")
+    row = insert(table).from_select(columns(table), sa.select(*given.c))
+    changes = {name: table.c[name] + row.excluded[name] for name in columns(table) if name not in keys}
+    return row.on_conflict_do_update(index_elements=keys, set_=changes)
+
+
+def arrays_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return rows as `add` takes them; at least one."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
