@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from shared.telemetry.http import TracedClient
+
 TRADING_URL = "https://paper-api.alpaca.markets"
 """Alpaca's paper account; the live one is https://api.alpaca.markets and must be asked for by name."""
 
@@ -22,7 +24,7 @@ class AlpacaKey:
 def connect(base_url: str, key: AlpacaKey, *, timeout: httpx.Timeout = TIMEOUT) -> httpx.Client:
     """Return a client that signs its requests; the caller closes it."""
     headers = {"APCA-API-KEY-ID": key.key_id, "APCA-API-SECRET-KEY": key.secret}
-    return httpx.Client(base_url=base_url, headers=headers, timeout=timeout)
+    return TracedClient(base_url=base_url, headers=headers, timeout=timeout)
 
 
 def complaint(response: httpx.Response) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.telemetry.process import TelemetryOptions
+
 RESULT_TTL_SECONDS = 86_400.0
 """How long a result is kept, unless BLOTTER_RESULT_TTL_SECONDS or its task says otherwise."""
 
@@ -32,6 +34,8 @@ class Settings(BaseSettings):
     )
     log_format: str = Field("auto", pattern="^(auto|json|console)$", description="auto: console on a terminal")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    trace_sample_ratio: float = Field(1.0, ge=0, le=1, description="part of the traces that begin here that is kept")
+    telemetry: bool = Field(True, description="keep spans and log lines of tasks in the database, for the API")
 
     @property
     def objects_folder(self) -> Path:
@@ -47,6 +51,13 @@ class Settings(BaseSettings):
     def execution_retention(self) -> timedelta:
         """Return how long after its last event an ended task stays in the lists."""
         return timedelta(days=self.execution_retention_days)
+
+    @property
+    def telemetry_options(self) -> TelemetryOptions:
+        """Return what is kept of traces and log lines, and where."""
+        return TelemetryOptions(
+            database_url=self.database_url, sample_ratio=self.trace_sample_ratio, is_kept=self.telemetry
+        )
 
     @property
     def sqlalchemy_url(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -15,6 +15,7 @@ import msgspec
 from services.status.retention_projection import cleanup_row
 from services.status.schedule_rows import history_row
 from services.status.seen_workers import worker_views
+from services.status.telemetry import place_of, trace_document
 from shared.documents import order_document, step_document, task_document
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase, status
@@ -31,6 +32,7 @@ from shared.result_backend import ProgressReport
 from tests.builders import NOW
 from tests.fake_metrics import figures, history
 from tests.fake_queues import FakeQueues
+from tests.memory_telemetry import MemoryStore
 
 PARTS = ("database", "redis", "projector", "relay", "dispatcher", "results", "orders", "workers", "scheduler")
 ASYNCAPI = {"asyncapi": "3.0.0", "info": {"title": "Blotter", "version": "0.1.0"}, "channels": {}}
@@ -38,6 +40,8 @@ ENDED = [status(phase) for phase in Phase if phase.ended]
 _ORDER_FILTER = ("task_id", "symbol", "state")
 _TASK = re.compile(r"/tasks/([0-9a-f-]{36})")
 _STEPS = re.compile(r"/tasks/([0-9a-f-]{36})/steps")
+_TRACE = re.compile(r"/tasks/([0-9a-f-]{36})/trace")
+_LOGS = re.compile(r"/tasks/([0-9a-f-]{36})/logs")
 _HISTORY = re.compile(r"/schedules/([0-9a-f-]{36})/history")
 
 
@@ -91,6 +95,7 @@ class FakeStatus:
         self.down: set[str] = set()
         self.queues = FakeQueues()
         self._cleanups: dict[int, dict[str, Any]] = {}
+        self.telemetry = MemoryStore()
         self.position = 0
         self.most_live = 10_000
         self.on_live: Callable[[], None] = lambda: None
@@ -180,6 +185,10 @@ class FakeStatus:
             return self._history(UUID(found[1]), query)
         if found := _STEPS.fullmatch(path):
             return self._steps(UUID(found[1]), query)
+        if found := _TRACE.fullmatch(path):
+            return self._trace(UUID(found[1]))
+        if found := _LOGS.fullmatch(path):
+            return self._logs(UUID(found[1]), query)
         if (found := _TASK.fullmatch(path)) and (row := self._rows.get(UUID(found[1]))):
             return _json(_document(row.view))
         return _problem(404, "task_not_found")
@@ -240,6 +249,21 @@ class FakeStatus:
     def _steps(self, task_id: UUID, query: httpx.QueryParams) -> httpx.Response:
         row = self._rows.get(task_id)
         return _page(row.steps, query, step_document) if row else _problem(404, "task_not_found")
+
+    def _trace(self, task_id: UUID) -> httpx.Response:
+        row = self._rows.get(task_id)
+        if row is None:
+            return _problem(404, "task_not_found")
+        rows = self.telemetry.trace_rows(UUID(row.view.trace_id), task_id) if row.view.trace_id else []
+        return _json(trace_document(row.view, rows, retention=timedelta(days=7), now=datetime.now(UTC)))
+
+    def _logs(self, task_id: UUID, query: httpx.QueryParams) -> httpx.Response:
+        limit = int(query.get("limit", "100"))
+        found = self.telemetry.lines_after(task_id, after=place_of(query.get("after")), level=query.get("level"))
+        if not found and task_id not in self._rows:
+            return _problem(404, "task_not_found")
+        next_cursor = found[limit - 1]["cursor"] if len(found) > limit else None
+        return _json({"items": found[:limit], "next_cursor": next_cursor})
 
     def _list_schedules(self, query: httpx.QueryParams) -> httpx.Response:
         states = [shown.state for shown in self._schedules.values() if _shows(shown.state, query)]

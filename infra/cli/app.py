@@ -20,6 +20,7 @@ from infra.cli.commands import (
     schedules,
     stack,
     tasks,
+    telemetry,
     worker,
     workers,
 )
@@ -46,6 +47,8 @@ for command in (
     tasks.cancel,
     tasks.retry,
     tasks.rerun,
+    telemetry.trace,
+    telemetry.logs,
     demo.demo,
     metrics.metrics,
     worker.worker,

@@ -14,6 +14,7 @@ from shared.domain.execution_events import Artifact
 from shared.domain.execution_records import StepRecord, StepState
 from shared.domain.failures import Failure, retry_delay
 from shared.objects import ObjectStore
+from shared.telemetry import span
 from shared.workflow.codec import decode_output
 from shared.workflow.errors import StepTimeout
 from shared.workflow.steps import Step
@@ -60,7 +61,17 @@ class AttemptJournal(Generic[AnyAttempt]):
         self._attempt.check_deadline()
 
     def call(self, step: Step, symbol: str | None, body: Callable[[], Any]) -> Any:
-        """Let the step's own code run until it returns, is interrupted, or its time or the run's is over."""
+        """Let the step's own code run until it returns, is interrupted, or its time or the run's is over.
+
+        What it logs, by whichever logger, bears the step and the symbol.
+        """
+        where = {"step": step.name} | ({"symbol": symbol} if symbol is not None else {})
+        attributes = {f"blotter.{name}": value for name, value in where.items()}
+        # No interrupt hits here: the window is open within the step's own code alone.
+        with structlog.contextvars.bound_contextvars(**where), span(f"step {step.name}", attributes=attributes):
+            return self._call(step, symbol, body)
+
+    def _call(self, step: Step, symbol: str | None, body: Callable[[], Any]) -> Any:
         left = self._attempt.remaining()
         seconds = self._plan[step.name].timeout_seconds
         own = timedelta(seconds=seconds) if seconds is not None and seconds < left.total_seconds() else None

@@ -15,6 +15,8 @@ from services.executor.stamps import Clock, worker_stamp
 from shared.domain.branch import branch_id
 from shared.domain.errors import NotFound, Refused, VersionConflict
 from shared.log.event_log import EventLog
+from shared.telemetry import link_to
+from shared.telemetry.masking import masker
 from shared.workflow.context import Position
 from shared.workflow.engine import Stopped, run_member
 
@@ -45,6 +47,7 @@ class BranchRunner:
                 try:
                     run = self._log.member(task_id, opening=opening, step=step, symbol=symbol)
                     branch = run.branch(opening, step, symbol)
+                    before, phase = branch.attempt_trace, branch.phase
                     branch.claim(worker_stamp(worker, self._now), attempt=attempt, worker=worker)
                     self._log.save_execution(run)
                 except VersionConflict:
@@ -53,6 +56,8 @@ class BranchRunner:
                     logger.info("branch.not_claimed", reason=str(refusal))
                     return False
                 break
+            link_to([before], str(phase))
+            masker().learn(run.submitted.parameters)
             with self._interruptions.of(stream, attempt) as interruption:
                 claimed = BranchAttempt(self._log, branch, worker=worker, now=self._now, interruption=interruption)
                 with suppress(Stopped):

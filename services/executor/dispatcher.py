@@ -31,7 +31,7 @@ from shared.log.positions import ASYNCHRONOUS_COMMIT
 from shared.log.process import run_followers
 from shared.logging import configure_logging
 from shared.objects import open_store
-from shared.telemetry import configure_tracing
+from shared.telemetry import configure_telemetry
 from shared.workflow.registry import load_strategies
 
 DISPATCH_PACE = timedelta(milliseconds=10)
@@ -44,7 +44,7 @@ def main() -> None:
     """Compose the process and run it until it is told to stop."""
     settings = ExecutorSettings()
     configure_logging(settings.log_format, settings.log_level)
-    configure_tracing("executor.dispatcher")
+    configure_telemetry("executor.dispatcher", settings.telemetry_options)
     log = EventLog(settings.database_url)
     clock = DatabaseClock(partial(database_time, settings.database_url))
     engine = sa.create_engine(settings.sqlalchemy_url, connect_args={"options": ASYNCHRONOUS_COMMIT})

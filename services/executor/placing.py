@@ -13,6 +13,7 @@ from shared.domain.execution_events import OrderOutcome, RequestedOrder
 from shared.domain.execution_records import OrderRecord
 from shared.domain.failures import Failure
 from shared.domain.orders import OrderState
+from shared.telemetry import span
 from shared.trading.broker import (
     Broker,
     OrderAmbiguous,
@@ -56,8 +57,11 @@ class LedgerPlacer:
         Raises VenueUnavailable when it was not sent and may be later. When nobody but a person can tell what became
         of it, the run ends there.
         """
-        with self._attempt.interruption.masked():
-            return self._place(decision, key)
+        with self._attempt.interruption.masked(), span("order.place") as active:
+            order = self._place(decision, key)
+            active.set_attribute("blotter.client_order_id", order.client_order_id)
+            active.set_attribute("blotter.order_state", str(order.state))
+            return order
 
     def _place(self, decision: Decision, key: str | None) -> Order:
         if key is None:

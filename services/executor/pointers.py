@@ -10,6 +10,7 @@ import redis
 import structlog
 from celery import Celery, group
 from celery.canvas import Signature
+from opentelemetry.trace import SpanKind
 
 from services.executor.commands import Commands, impatient
 from services.executor.interruption import EXIT_GRACE
@@ -18,6 +19,7 @@ from services.executor.messages import queued, queued_runs, remove
 from services.executor.queues import BRANCH, INTERRUPT_RUN, POINTERS, RUN
 from shared.heartbeats import FULL_LIMITS_KEY, FULL_LIMITS_TTL
 from shared.routing import level_queue
+from shared.telemetry import TASK_ID, spans
 
 logger = structlog.get_logger()
 
@@ -59,20 +61,22 @@ class CelerySender:
         if self._producer is None:
             self._producer = self._app.amqp.Producer(impatient(self._app))
         try:
-            if (opening := runs[0].opening) is None:
-                self._signature(runs[0]).apply_async(producer=self._producer)
-            else:
-                stage = group([self._signature(run) for run in runs], app=self._app)
-                stage.apply_async(task_id=group_id(runs[0].task_id, opening), producer=self._producer)
+            with spans("dispatch", [(run.trace, _told(run)) for run in runs], kind=SpanKind.PRODUCER) as traces:
+                pointers = [self._signature(run, trace) for run, trace in zip(runs, traces, strict=True)]
+                if (opening := runs[0].opening) is None:
+                    pointers[0].apply_async(producer=self._producer)
+                else:
+                    stage = group(pointers, app=self._app)
+                    stage.apply_async(task_id=group_id(runs[0].task_id, opening), producer=self._producer)
         except Exception:
             self._producer = None
             raise
 
-    def _signature(self, run: LiveRun) -> Signature:
+    def _signature(self, run: LiveRun, trace: str | None) -> Signature:
         options: dict[str, Any] = {
             "task_id": message_id(run.id, run.attempt),
             "queue": _queue(run),
-            "headers": {TRACE_HEADER: run.trace} if run.trace else None,
+            "headers": {TRACE_HEADER: trace} if trace else None,
             "time_limit": _time_limit(run).total_seconds(),
             "ignore_result": True,
             "retry": False,
@@ -125,6 +129,10 @@ def _time_limit(run: LiveRun) -> timedelta:
 
 def _queue(run: LiveRun) -> str:
     return level_queue(run.sent_level or run.level, resumed=run.resumed)
+
+
+def _told(run: LiveRun) -> dict[str, str | int]:
+    return {TASK_ID: str(run.task_id), "blotter.attempt": run.attempt, "blotter.queue": _queue(run)}
 
 
 def arguments(run: LiveRun) -> dict[str, Any]:

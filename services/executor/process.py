@@ -24,7 +24,8 @@ from shared.market_data.alpaca import AlpacaMarketData
 from shared.market_data.files import FileMarketData
 from shared.market_data.protocol import MarketData
 from shared.objects import open_store
-from shared.telemetry import configure_tracing
+from shared.telemetry import configure_telemetry, flush_telemetry
+from shared.telemetry.http import TracedClient
 from shared.trading.alpaca import AlpacaBroker
 from shared.trading.broker import Broker
 from shared.trading.paper import PaperBroker
@@ -113,7 +114,7 @@ def broker() -> Broker:
 
 def http_client() -> httpx.Client:
     """Return a client for steps: no request of it hangs for ever."""
-    return httpx.Client(timeout=settings().http_timeout_seconds, follow_redirects=True)
+    return TracedClient(timeout=settings().http_timeout_seconds, follow_redirects=True)
 
 
 def _alpaca(base_url: str) -> httpx.Client:
@@ -126,7 +127,7 @@ def _alpaca(base_url: str) -> httpx.Client:
 
 def compose() -> None:
     """Compose the runner before the first task comes, so that the first task does not pay for it."""
-    configure_tracing("executor.worker")
+    configure_telemetry("executor.worker", settings().telemetry_options)
     runner()
     branch_runner()
 
@@ -151,3 +152,9 @@ def compose_in_child(**_: object) -> None:
     """Compose in each child of a pool of processes, and take its signals."""
     compose()
     interruptions().listen()
+
+
+@signals.worker_process_shutdown.connect
+def flush_in_child(**_: object) -> None:
+    """Let a child that ends in peace write what it has to say."""
+    flush_telemetry()

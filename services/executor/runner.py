@@ -15,6 +15,8 @@ from services.executor.results import result_of
 from services.executor.stamps import Clock, worker_stamp
 from shared.domain.errors import NotFound, Refused, VersionConflict
 from shared.log.event_log import EventLog
+from shared.telemetry import link_to
+from shared.telemetry.masking import masker
 from shared.workflow.engine import Stopped, run_steps
 
 logger = structlog.get_logger()
@@ -40,11 +42,14 @@ class Runner:
         with structlog.contextvars.bound_contextvars(task_id=str(task_id), attempt=attempt, worker=worker):
             try:
                 execution = self._log.execution(task_id)
+                before, phase = (execution.attempt_trace, execution.restart_trace), execution.phase
                 execution.claim(worker_stamp(worker, self._now), attempt=attempt, worker=worker)
                 self._log.save_execution(execution)
             except (Refused, VersionConflict, NotFound) as refusal:
                 logger.info("execution.not_claimed", reason=str(refusal))
                 return False
+            link_to(before, str(phase))
+            masker().learn(execution.submitted.parameters)
             logger.info("execution.started", strategy_id=execution.submitted.strategy_id)
             with self._interruptions.of(task_id, attempt) as interruption:
                 claimed = Attempt(self._log, execution, worker=worker, now=self._now, interruption=interruption)

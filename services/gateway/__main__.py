@@ -11,7 +11,7 @@ from services.gateway.app import create_app
 from services.gateway.settings import GatewaySettings
 from shared.http_server import Server
 from shared.logging import configure_logging
-from shared.telemetry import configure_tracing
+from shared.telemetry import configure_telemetry
 
 EXIT_USAGE = 2
 GRACE_SECONDS = 10
@@ -26,7 +26,7 @@ def main() -> None:
         print("\n".join(_sentence(problem["loc"], problem["msg"]) for problem in error.errors()), file=sys.stderr)
         raise SystemExit(EXIT_USAGE) from None
     configure_logging(settings.log_format, settings.log_level)
-    configure_tracing("gateway")
+    configure_telemetry("gateway", settings.telemetry_options)
     # After its graceful stop uvicorn raises the signal once more, for handlers that stood before it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopped)

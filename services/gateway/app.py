@@ -30,6 +30,7 @@ from services.gateway.routes import (
     schedules,
     strategies,
     tasks,
+    telemetry,
     workers,
 )
 from services.gateway.settings import GatewaySettings
@@ -67,7 +68,7 @@ def create_app(settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTr
     app.add_middleware(Tracing)
     needs_key = [] if credentials.open else [BEARER]
     documented = (
-        *(tasks.router, artifacts.router, orders.router, schedules.router, strategies.router),
+        *(tasks.router, telemetry.router, artifacts.router, orders.router, schedules.router, strategies.router),
         *(queues.router, events.router, live.router, workers.router, maintenance.router, metrics.router),
     )
     for router in documented:

@@ -37,6 +37,7 @@ from services.gateway.schedules import Schedules
 from services.gateway.settings import GatewaySettings
 from services.gateway.status_client import StatusClient
 from services.gateway.submissions import Submissions
+from services.gateway.telemetry import Telemetry
 from services.gateway.triggers import Triggers
 from services.gateway.workers import Workers
 from shared.domain.errors import Unavailable
@@ -72,6 +73,7 @@ class Components:
     live: Live
     workers: Workers
     metrics: Metrics
+    telemetry: Telemetry
     published_events: PublishedEvents
     readiness: Readiness
 
@@ -125,6 +127,7 @@ async def open_components(
             live=live,
             metrics=Metrics(status),
             workers=Workers(log, status, now=clock),
+            telemetry=Telemetry(log, status),
             published_events=PublishedEvents(status),
             readiness=Readiness(log, catalogue, status),
         )

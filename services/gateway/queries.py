@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Query
@@ -48,6 +49,16 @@ def _true_or_false(value: object) -> object:
 
 
 _Bool = Annotated[bool, BeforeValidator(_true_or_false)]
+
+
+class LogLevel(StrEnum):
+    """The levels of log lines, lowest first."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
 
 
 class _Query(BaseModel):
@@ -104,6 +115,20 @@ class PageQuery(_Query):
     def parameters(self) -> list[tuple[str, str | int]]:
         """Return what was asked, in the form in which the status service takes it."""
         return list(self.model_dump(exclude_none=True).items())
+
+
+class LinesQuery(_Query):
+    """Which log lines of a task: those after a line, of a level or above."""
+
+    after: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}\.[0-9]{1,4}$")] | None = Field(
+        None, description="next_cursor of the page before, or the cursor of the last line that was seen"
+    )
+    level: LogLevel | None = Field(None, description="the lowest level to tell")
+    limit: int = Field(100, ge=1, le=500, description="how many at most")
+
+    def parameters(self) -> list[tuple[str, str | int]]:
+        """Return what was asked, in the form in which the status service takes it."""
+        return list(self.model_dump(mode="json", exclude_none=True).items())
 
 
 class TaskQuery(TaskConditions):

@@ -137,6 +137,14 @@ class StatusClient:
         """Return a page of a task's steps as JSON, None when the task is not projected. Raises InvalidInput."""
         return await self._get(f"/tasks/{task_id}/steps", parameters)
 
+    async def trace(self, task_id: UUID) -> bytes | None:
+        """Return what is kept of a task's trace as JSON, None when the task is not projected."""
+        return await self._get(f"/tasks/{task_id}/trace")
+
+    async def logs(self, task_id: UUID, parameters: Parameters) -> bytes | None:
+        """Return a page of a task's log lines as JSON, None when neither is known. Raises InvalidInput."""
+        return await self._get(f"/tasks/{task_id}/logs", parameters)
+
     async def orders(self, parameters: Parameters) -> bytes:
         """Return a page of orders as JSON. Raises InvalidInput for a cursor that the service did not give out."""
         document = await self._get("/orders", parameters)

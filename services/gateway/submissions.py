@@ -20,6 +20,7 @@ from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
 from shared.domain.submitting import plan
 from shared.log.async_event_log import AsyncEventLog
+from shared.telemetry import note_tasks, span
 
 Begin = Callable[[WorkflowExecution, Stamp], None]
 """Decides with what a new run begins, or refuses it."""
@@ -103,10 +104,13 @@ class Submissions:
     async def _submit(self, submission: _Submission) -> Accepted:
         task_ids = self._keys.ids(submission.caller, submission.key, len(submission.requests))
         try:
-            executions = self._decide(submission, task_ids)
-            await self._log.append([event for execution in executions for event in execution.collect_events()])
+            with span("execution.submit"):
+                executions = self._decide(submission, task_ids)
+                await self._log.append([event for execution in executions for event in execution.collect_events()])
+                note_tasks(task_ids)
         except PERHAPS_ANSWERED as error:
             return await self._first_answer(task_ids, submission, error)
+        note_tasks(task_ids)
         for execution in executions:
             self._writes.note(execution.id, execution.events)
         return Accepted(executions=executions)

@@ -5,7 +5,7 @@ from celery import signals
 from services.scheduler.app import app
 from services.scheduler.settings import SchedulerSettings
 from shared.logging import configure_logging
-from shared.telemetry import configure_tracing
+from shared.telemetry import configure_telemetry
 
 
 @signals.setup_logging.connect
@@ -17,8 +17,9 @@ def set_up_logging(**_: object) -> None:
 
 def main() -> None:
     """Run beat until it is told to stop."""
-    configure_tracing("scheduler")
-    app.start(["beat", "--pidfile=", f"--loglevel={SchedulerSettings().log_level}"])
+    settings = SchedulerSettings()
+    configure_telemetry("scheduler", settings.telemetry_options)
+    app.start(["beat", "--pidfile=", f"--loglevel={settings.log_level}"])
 
 
 if __name__ == "__main__":

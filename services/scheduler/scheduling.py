@@ -36,7 +36,7 @@ from shared.domain.timing import Timing
 from shared.log.event_log import EventLog
 from shared.log.positions import AlreadyProcessed
 from shared.log.tail import Tail
-from shared.telemetry import current_traceparent, span
+from shared.telemetry import current_traceparent, note_tasks, span
 
 ACTOR = "scheduler.beat"
 TOPICS = (
@@ -234,6 +234,7 @@ class Scheduling:
         for firing in plan.firings:
             assert strategy is not None
             events += self._submission(entry.state, firing, strategy, stamp)
+        note_tasks([firing.task_id for firing in plan.firings])
         for task_id in plan.releases:
             events += self._release(task_id, stamp)
         if not events:

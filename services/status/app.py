@@ -15,6 +15,11 @@
                                  200 {"items", "next_cursor"}, in the order in which they run; 404
     GET /tasks/{task_id}/events?limit=&cursor=
                                  200 {"items", "next_cursor"}, from the log itself, oldest first; 404
+    GET /tasks/{task_id}/trace   200 {"task_id", "trace_id", "spans": [...] by their start, "truncated", "reason"}; a
+                                 task of which nothing is kept has no spans and a reason; 404
+    GET /tasks/{task_id}/logs?after=&level=&limit=
+                                 200 {"items", "next_cursor"}, in the order in which the lines were kept; each has a
+                                 `cursor`, which is an `after`; 404
     GET /orders?task_id=&symbol=&state=&limit=&cursor=
                                  200 {"items", "next_cursor"}, newest first
     GET /schedules?strategy_id=&user_id=&enabled=&limit=&cursor=
@@ -47,15 +52,18 @@
 
 Errors are problem documents: 422 invalid_request with `errors` by field, 404, 503 unavailable. A running task's
 `progress` may hold `step_progress` {"done", "total", "message"}; a task whose result is no longer in the object store
-has no `result` and says why in `result_error`. All reads are of committed rows; nothing is written.
+has no `result` and says why in `result_error`. All reads are of committed rows. Nothing is written; spans
+and log lines that are too old or too many are deleted now and then.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from services.status import problems
+from services.status.pruning import keep_pruned
 from services.status.resources import open_resources
 from services.status.routes import (
     asyncapi,
@@ -67,6 +75,7 @@ from services.status.routes import (
     queues,
     schedules,
     tasks,
+    telemetry,
     workers,
 )
 from services.status.settings import StatusSettings
@@ -79,11 +88,17 @@ def create_app(settings: StatusSettings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings) as resources:
             app.state.resources = resources
-            yield
+            pruning = asyncio.create_task(keep_pruned(resources, max_bytes=settings.telemetry_max_bytes))
+            try:
+                yield
+            finally:
+                pruning.cancel()
+                await asyncio.wait([pruning])
 
     app = FastAPI(title="Blotter status", lifespan=lifespan)
     problems.install(app)
     app.include_router(tasks.router)
+    app.include_router(telemetry.router)
     app.include_router(orders.router)
     app.include_router(schedules.router)
     app.include_router(progress.router)

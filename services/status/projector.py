@@ -4,6 +4,7 @@ It remembers what it has seen by its position, committed in one transaction with
 passed over, whether the log repeats it or another replica was faster.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -23,6 +24,7 @@ from services.status.tables import execution_steps, orders, positions, upsert, w
 from shared.domain.branch import Branch
 from shared.domain.events import EVENTS
 from shared.domain.execution import WorkflowExecution
+from shared.domain.execution_events import Cancelled, Failed, Succeeded
 from shared.domain.queue_events import QUEUE_TOPICS, QueueEvent
 from shared.domain.retention_events import RETENTION_TOPICS, RetentionEvent
 from shared.domain.schedule_events import ScheduleEvent
@@ -33,7 +35,8 @@ from shared.log.positions import ASYNCHRONOUS_COMMIT, advance, read_position, un
 from shared.log.process import run_followers
 from shared.log.runs import Recorded
 from shared.logging import configure_logging
-from shared.telemetry import configure_tracing
+from shared.telemetry import TASK_ID, configure_telemetry, record_span
+from shared.telemetry.tracing import Attributes
 
 PROJECTOR = "status.projector"
 PACE = timedelta(milliseconds=20)
@@ -41,6 +44,7 @@ RUN_TOPICS = tuple(
     topic for topic in EVENTS.topics if topic.startswith((f"{WorkflowExecution.TOPIC}.", f"{Branch.TOPIC}."))
 )
 """Every event of a run and of its branches."""
+ENDS = (Succeeded, Failed, Cancelled)
 TOPICS = (*RUN_TOPICS, *SCHEDULE_TOPICS, *QUEUE_TOPICS, *RETENTION_TOPICS)
 """All that is projected."""
 _NOT_OF_RUNS = (ScheduleEvent, QueueEvent, RetentionEvent)
@@ -70,6 +74,7 @@ class Projector:
             self._process(part)
 
     def _process(self, new: Sequence[Recorded]) -> None:
+        began_at = time.time_ns()
         of_runs = [recorded for recorded in new if not isinstance(recorded.event, _NOT_OF_RUNS)]
         tally = Tally()
         touched = self._folds.take_in(of_runs, tally.see) if of_runs else {}
@@ -94,6 +99,7 @@ class Projector:
         for task_id, orders_written in ledger.items():
             touched[task_id].written_orders.update((view.client_order_id, view) for view in orders_written)
         self._folds.keep(touched)
+        _trace(new, began_at)
 
     def tick(self) -> timedelta | None:
         """Nothing is due by the clock."""
@@ -102,6 +108,14 @@ class Projector:
 
 def _task_row(run: FoldedRun) -> dict[str, object]:
     return task_row(task_view(run.execution), run.position)
+
+
+def _trace(batch: Sequence[Recorded], began_at: int) -> None:
+    """Let the trace of each run that has ended tell when its end could be read: one span for all of its last events."""
+    for position, event in batch:
+        if isinstance(event, ENDS) and event.trace is not None:
+            attributes: Attributes = {TASK_ID: str(event.originator_id), "blotter.position": position}
+            record_span("projection", parent=event.trace, attributes=attributes, began_at=began_at)
 
 
 _UPSERT_TASKS = upsert(workflow_executions)
@@ -113,7 +127,7 @@ def main() -> None:
     """Follow the log until SIGTERM or SIGINT."""
     settings = StatusSettings()
     configure_logging(settings.log_format, settings.log_level)
-    configure_tracing(PROJECTOR)
+    configure_telemetry(PROJECTOR, settings.telemetry_options)
     log = EventLog(settings.database_url)
     engine = create_engine(settings.sqlalchemy_url, options=ASYNCHRONOUS_COMMIT)
     try:

@@ -25,7 +25,7 @@ from shared.log.positions import ASYNCHRONOUS_COMMIT, advance, read_position, un
 from shared.log.process import run_followers
 from shared.log.runs import Recorded
 from shared.logging import configure_logging
-from shared.telemetry import configure_tracing
+from shared.telemetry import configure_telemetry
 
 RELAY = "status.relay"
 TOPICS = EVENTS.topics
@@ -124,7 +124,7 @@ def main() -> None:
     """Follow the log until SIGTERM or SIGINT."""
     settings = StatusSettings()
     configure_logging(settings.log_format, settings.log_level)
-    configure_tracing(RELAY)
+    configure_telemetry(RELAY, settings.telemetry_options)
     log = EventLog(settings.database_url)
     engine = create_engine(settings.sqlalchemy_url, options=ASYNCHRONOUS_COMMIT)
     retention = settings.stream_retention

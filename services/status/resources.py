@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -73,6 +74,7 @@ class Resources:
     live_progress: LiveProgress
     progress_reports: ProgressReports
     heartbeats: Heartbeats
+    telemetry_retention: timedelta
 
 
 @asynccontextmanager
@@ -98,6 +100,7 @@ async def open_resources(settings: StatusSettings) -> AsyncIterator[Resources]:
                 live_progress=LiveProgress(quiet),
                 progress_reports=ProgressReports(redis),
                 heartbeats=Heartbeats(quiet),
+                telemetry_retention=timedelta(seconds=settings.telemetry_retention_seconds),
             )
     finally:
         await redis.aclose()

@@ -19,6 +19,13 @@ class StatusSettings(Settings):
         200_000, ge=1_000, description="about how many events a Redis Stream holds, if fewer than the retention leaves"
     )
 
+    telemetry_retention_seconds: float = Field(
+        7 * 86_400.0, ge=1, description="how long spans and log lines of tasks are kept"
+    )
+    telemetry_max_bytes: int = Field(
+        1 << 30, ge=1 << 20, description="about how much is kept of spans, and of log lines; the oldest go first"
+    )
+
     @property
     def stream_retention(self) -> timedelta:
         """Return how long published events stay in their streams."""

@@ -69,6 +69,7 @@ class Branch:
         self.attempts = 0
         self.worker: str | None = None
         self.attempt_started_at: datetime | None = None
+        self.attempt_trace: str | None = None
         self.next_retry_at: datetime | None = None
         self.yields_to: str | None = None
         self.retries = 0
@@ -229,6 +230,7 @@ class Branch:
 
     def _start_attempt(self, event: happened.BranchAttemptStarted) -> None:
         self.attempts, self.worker, self.attempt_started_at = event.attempt, event.worker, event.at
+        self.attempt_trace = event.trace
         self.next_retry_at = self.yields_to = None
         self.worked.append((event.at, None))
 

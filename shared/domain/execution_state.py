@@ -35,6 +35,7 @@ class ExecutionState:
     `losses` counts workers lost without a boundary in between: it tells a run that kills its worker from bad luck.
     `has_late_orders` tells that one has changed since the run ended, which its result cannot know.
     `forced` tells that whoever asked for its end gives it no time to obey.
+    `attempt_trace` is the traceparent of the last attempt, `restart_trace` of the request to go on since.
     `yields_to` is the task that the running attempt is asked to make way for; `preempted_by` the last one it did.
     `waiting_since` is when it began to wait for a worker, None while it does not.
     """
@@ -50,6 +51,8 @@ class ExecutionState:
         self.worker: str | None = None
         self.started_at: datetime | None = None
         self.attempt_started_at: datetime | None = None
+        self.attempt_trace: str | None = None
+        self.restart_trace: str | None = None
         self.finished_at: datetime | None = None
         self.next_retry_at: datetime | None = None
         self.cancel_reason: str | None = None
@@ -217,6 +220,7 @@ class ExecutionState:
                 self.in_stage = False
             case happened.Restarted():
                 self._restart()
+                self.restart_trace = event.trace
             case happened.StepsTakenOver():
                 self._take_over(event)
         if self.phase.ended and self.phase is not phase_before:
@@ -292,6 +296,7 @@ class ExecutionState:
         self.attempts = event.attempt
         self.worker = event.worker
         self.attempt_started_at = event.at
+        self.attempt_trace, self.restart_trace = event.trace, None
         self.started_at = self.started_at or event.at
         self.next_retry_at = None
         self.yields_to = None

@@ -26,6 +26,8 @@ from shared.domain.schedule import Schedule
 from shared.heartbeats import WorkerHeartbeat
 from shared.log.event_log import EventLog
 from shared.log.runs import Recorded
+from shared.telemetry.outbox import Store
+from shared.telemetry.store import SqlStore
 from tests.fake_status import FakeStatus
 from tests.heartbeats import beat
 
@@ -44,6 +46,7 @@ class Side:
         show_queue: Callable[[Queue], None],
         show_worker: Callable[..., None],
         show_cleanup: Callable[[CleanupFinished], None],
+        telemetry: Store,
     ) -> None:
         self.transport = transport
         self.client = client
@@ -52,6 +55,7 @@ class Side:
         self.show_queue = show_queue
         self.show_worker = show_worker
         self.show_cleanup = show_cleanup
+        self.telemetry = telemetry
 
     async def get(self, path: str, **query: Any) -> httpx.Response:
         """Return what it answers."""
@@ -88,7 +92,8 @@ async def fake_side(_: pytest.FixtureRequest) -> AsyncIterator[Side]:
         fake.show_cleanup(next(positions), event)
 
     async with StatusClient(BASE_URL, transport=fake.transport) as client:
-        yield Side(fake.transport, client, fake.show, show_schedule, fake.queues.show, fake.show_worker, show_cleanup)
+        shows = fake.show, show_schedule, fake.queues.show, fake.show_worker, show_cleanup
+        yield Side(fake.transport, client, *shows, telemetry=fake.telemetry)
 
 
 @asynccontextmanager
@@ -129,7 +134,10 @@ async def real_side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
         app.router.lifespan_context(app),
         StatusClient(BASE_URL, transport=transport) as client,
     ):
-        yield Side(transport, client, show, show_schedule, show_queue, show_worker, show_cleanup)
+        telemetry = SqlStore(database_url)
+        shows = show, show_schedule, show_queue, show_worker, show_cleanup
+        yield Side(transport, client, *shows, telemetry=telemetry)
+        telemetry.close()
     engine.dispose()
     log.close()
 

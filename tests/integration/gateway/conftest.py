@@ -7,7 +7,8 @@ import pytest
 import pytest_asyncio
 
 from shared.log.async_event_log import AsyncEventLog
-from shared.telemetry import configure_tracing
+from shared.telemetry import configure_telemetry
+from shared.telemetry.process import TelemetryOptions
 from tests.copies import Copies
 from tests.integration.gateway.stage import KEYS, ROOT, Stage, publish, settings, staged, strategy
 
@@ -15,7 +16,7 @@ from tests.integration.gateway.stage import KEYS, ROOT, Stage, publish, settings
 @pytest.fixture(scope="session", autouse=True)
 def tracing() -> None:
     """A tracer, as the process has one."""
-    configure_tracing("gateway")
+    configure_telemetry("gateway", TelemetryOptions(database_url="", is_kept=False))
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from services.scheduler.slots import STAGGER
 from shared.domain.phases import Phase
 from shared.domain.schedule_events import Overlap, ScheduleSkipped, SkipReason
 from shared.domain.timing import When
-from shared.telemetry import configure_tracing
+from shared.telemetry import configure_telemetry
+from shared.telemetry.process import TelemetryOptions
 from tests.builders import NOW, stamp
 from tests.integration.scheduler.desk import Desk, known, nominals, rounds
 from tests.waiting import until
@@ -22,7 +23,7 @@ from tests.waiting import until
 @pytest.fixture(scope="module", autouse=True)
 def tracing() -> None:
     """A tracer, as the process has one."""
-    configure_tracing("scheduler")
+    configure_telemetry("scheduler", TelemetryOptions(database_url="", is_kept=False))
 
 
 @pytest.fixture

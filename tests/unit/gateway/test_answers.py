@@ -16,6 +16,8 @@ from services.gateway import (
     queue_examples,
     schedule_answers,
     schedule_examples,
+    telemetry_answers,
+    telemetry_examples,
     worker_answers,
     worker_examples,
 )
@@ -85,6 +87,8 @@ def test_a_task_in_any_phase_fits_its_model(phase: Phase) -> None:
         (answers.StrategyAnswer, examples.STRATEGY),
         (answers.BrokenAnswer, examples.BROKEN),
         (worker_answers.Worker, worker_examples.WORKER),
+        (telemetry_answers.Trace, telemetry_examples.TRACE),
+        (telemetry_answers.LogLine, telemetry_examples.LINE),
         (answers.ReadyAnswer, examples.READY),
         (answers.ReadyAnswer, examples.UNAVAILABLE),
         (schedule_answers.ScheduleAnswer, schedule_examples.SCHEDULE),
