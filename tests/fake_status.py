@@ -32,9 +32,21 @@ from shared.result_backend import ProgressReport
 from tests.builders import NOW
 from tests.fake_metrics import figures, history
 from tests.fake_queues import FakeQueues
+from tests.fake_webhooks import FakeWebhooks
 from tests.memory_telemetry import MemoryStore
 
-PARTS = ("database", "redis", "projector", "relay", "dispatcher", "results", "orders", "workers", "scheduler")
+PARTS = (
+    "database",
+    "redis",
+    "projector",
+    "relay",
+    "notifier",
+    "dispatcher",
+    "results",
+    "orders",
+    "workers",
+    "scheduler",
+)
 ASYNCAPI = {"asyncapi": "3.0.0", "info": {"title": "Blotter", "version": "0.1.0"}, "channels": {}}
 ENDED = [status(phase) for phase in Phase if phase.ended]
 _ORDER_FILTER = ("task_id", "symbol", "state")
@@ -42,6 +54,8 @@ _TASK = re.compile(r"/tasks/([0-9a-f-]{36})")
 _STEPS = re.compile(r"/tasks/([0-9a-f-]{36})/steps")
 _TRACE = re.compile(r"/tasks/([0-9a-f-]{36})/trace")
 _LOGS = re.compile(r"/tasks/([0-9a-f-]{36})/logs")
+_DELIVERIES = re.compile(r"/webhooks/([0-9a-f-]{36})/deliveries")
+_DELIVERY = re.compile(r"/webhooks/([0-9a-f-]{36})/deliveries/([0-9a-f-]{36})")
 _HISTORY = re.compile(r"/schedules/([0-9a-f-]{36})/history")
 
 
@@ -96,6 +110,7 @@ class FakeStatus:
         self.queues = FakeQueues()
         self._cleanups: dict[int, dict[str, Any]] = {}
         self.telemetry = MemoryStore()
+        self.webhooks = FakeWebhooks()
         self.position = 0
         self.most_live = 10_000
         self.on_live: Callable[[], None] = lambda: None
@@ -181,6 +196,8 @@ class FakeStatus:
             return self._list_cleanups(query)
         if path == "/schedules":
             return self._list_schedules(query)
+        if path.startswith("/webhooks"):
+            return self._of_webhooks(path, query)
         if found := _HISTORY.fullmatch(path):
             return self._history(UUID(found[1]), query)
         if found := _STEPS.fullmatch(path):
@@ -192,6 +209,18 @@ class FakeStatus:
         if (found := _TASK.fullmatch(path)) and (row := self._rows.get(UUID(found[1]))):
             return _json(_document(row.view))
         return _problem(404, "task_not_found")
+
+    def _of_webhooks(self, path: str, query: httpx.QueryParams) -> httpx.Response:
+        if path == "/webhooks":
+            return _page(self.webhooks.states(query.get("user_id")), query, lambda state: state)
+        if found := _DELIVERIES.fullmatch(path):
+            before, limit = int(query.get("cursor", 1 << 62)), int(query.get("limit", "50"))
+            shown = self.webhooks.deliveries(UUID(found[1]), query.get("state"), before)
+            more = str(shown[limit - 1]["position"]) if len(shown) > limit else None
+            return _json({"items": shown[:limit], "next_cursor": more})
+        if (found := _DELIVERY.fullmatch(path)) and (one := self.webhooks.delivery(UUID(found[1]), UUID(found[2]))):
+            return _json(one)
+        return _problem(404, "delivery_not_found")
 
     def _list_workers(self) -> httpx.Response:
         if self.redis_away:

@@ -21,18 +21,22 @@ from services.status.tables import (
     metric_buckets,
     metric_minutes,
     metric_tasks,
+    notification_preferences,
     orders,
     queues,
     schedule_history,
     schedules,
+    webhooks,
     workflow_executions,
 )
+from services.status.webhook_projection import preferences_row, webhook_row
 from shared.domain.execution import WorkflowExecution, fold
 from shared.domain.retention_events import CleanupFinished, ExecutionsExpired
 from shared.domain.schedule import Schedule
 from shared.domain.schedule import fold as fold_schedule
 from shared.domain.schedule_events import ScheduleEvent
 from shared.domain.views import ledger_views, step_views, task_view
+from shared.domain.webhook_events import WebhookEvent
 from shared.log.event_log import EventLog
 from shared.log.runs import Recorded, run_of
 from shared.settings import Settings
@@ -96,12 +100,23 @@ def differences(database_url: str) -> list[str]:
         ),
         *_compare(queues, expected.queues, {row["priority"]: dict(row) for row in found[queues]}),
         *_compare(cleanups, expected.cleanups, {row["position"]: dict(row) for row in found[cleanups]}),
+        *_compare(
+            webhooks,
+            {each[0].event.originator_id: webhook_row(None, each) for each in expected.webhooks.values()},
+            {row["webhook_id"]: dict(row) for row in found[webhooks]},
+        ),
+        *_compare(
+            notification_preferences,
+            expected.preferences,
+            {row["user_id"]: dict(row) for row in found[notification_preferences]},
+        ),
     ]
 
 
 class _Folded:
-    """The fold over the log: runs and schedules by id, each with the position of its last event, histories, queues, and
-    clean-ups. Runs whose rows have expired are remembered apart: they are rows again when something happens to them."""
+    """The fold over the log: runs and schedules by id, each with the position of its last event, histories, queues,
+    clean-ups, webhooks and preferences. Runs whose rows have expired are remembered apart: they are rows again when
+    something happens to them."""
 
     def __init__(self, log: EventLog) -> None:
         self.runs: dict[UUID, tuple[WorkflowExecution, int]] = {}
@@ -111,6 +126,8 @@ class _Folded:
         self.cleanups: dict[int, dict[str, Any]] = {}
         self._expired: dict[UUID, tuple[WorkflowExecution, int]] = {}
         self.metrics = MetricFold()
+        self.webhooks: dict[UUID, list[Recorded]] = {}
+        self.preferences: dict[str, dict[str, Any]] = {}
         for recorded in _everything(log):
             if isinstance(recorded.event, ScheduleEvent):
                 self._take_in_schedule(recorded)
@@ -120,6 +137,10 @@ class _Folded:
                 self.cleanups[recorded.position] = cleanup_row(recorded.position, recorded.event)
             elif isinstance(recorded.event, ExecutionsExpired):
                 self._expire(recorded.event)
+            elif (row := preferences_row(recorded)) is not None:
+                self.preferences[row["user_id"]] = row
+            elif isinstance(recorded.event, WebhookEvent):
+                self.webhooks.setdefault(recorded.event.originator_id, []).append(recorded)
             else:
                 self._take_in_run(recorded)
 

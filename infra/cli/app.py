@@ -15,12 +15,14 @@ from infra.cli.commands import (
     demo,
     doctor,
     metrics,
+    notifications,
     objects,
     queues,
     schedules,
     stack,
     tasks,
     telemetry,
+    webhooks,
     worker,
     workers,
 )
@@ -58,6 +60,8 @@ app.add_typer(schedules.app, name="schedule")
 app.add_typer(queues.app, name="queues")
 app.add_typer(workers.app, name="workers")
 app.add_typer(objects.app, name="objects")
+app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(notifications.app, name="notifications")
 
 
 def main() -> None:

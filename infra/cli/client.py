@@ -50,6 +50,10 @@ class Client:
         """Send a body, or none."""
         return self._send("POST", path, json=body, params=query, timeout=timeout_seconds)
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Json:
+        """Replace a resource."""
+        return self._send("PUT", path, json=body)
+
     def patch(self, path: str, body: Mapping[str, Any]) -> Json:
         """Change the named fields of a resource."""
         return self._send("PATCH", path, json=body)

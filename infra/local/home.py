@@ -4,6 +4,7 @@
 
     <home>/lock          held by the supervisor; its pid is inside
     <home>/stack.json    what runs, where it listens (secret: mode 0600)
+    <home>/secrets.key   seals secrets in the log (mode 0600)
     <home>/logs/         a file a process
     <home>/postgres/     data, password, lock (elsewhere if `nobody` cannot reach it)
     <home>/valkey/       append-only file, configuration, lock
@@ -48,6 +49,11 @@ class Home:
     def record(self) -> Path:
         """The file that says what runs."""
         return self.path / "stack.json"
+
+    @property
+    def secrets_key(self) -> Path:
+        """The file of the key that seals secrets in the log."""
+        return self.path / "secrets.key"
 
     @property
     def valkey(self) -> Path:

@@ -29,6 +29,7 @@ class Service:
 SERVICES = (
     Service(name="projector", module="services.status.projector", stops_within=timedelta(seconds=10)),
     Service(name="relay", module="services.status.relay", stops_within=timedelta(seconds=10)),
+    Service(name="notifier", module="services.status.notifier", stops_within=timedelta(seconds=30)),
     Service(
         name="status",
         module="services.status",

@@ -17,6 +17,7 @@ from infra.local.ports import LOOPBACK, is_free, keep_or_choose
 from infra.local.processes import SERVICES, Service
 from infra.local.programs import POSTGRES, VALKEY, Urls, postgres_program, service_program, valkey_program
 from infra.local.record import Phase, ProcessRecord, ProcessState, StackRecord
+from infra.local.secrets_key import secrets_key
 from infra.local.settings import LocalSettings
 from infra.local.signals import Signals, StopAskedError
 from infra.local.supervisor import Supervisor
@@ -24,6 +25,7 @@ from infra.local.watchdog import Watchdog
 from infra.migrations.migrate import migrate
 
 READY_WITHIN = timedelta(seconds=60)
+LOOPBACK_NETWORKS = "127.0.0.0/8,::1/128"
 ENDS_IN_A_ROW = 5
 _TICK_SECONDS = 0.1
 _LOGS_OF_PARTS = {
@@ -147,6 +149,9 @@ class _Stack:
             "BLOTTER_STRATEGIES": self._settings.strategies,
             "PYTHONUNBUFFERED": "1",
         }
+        environment.setdefault("BLOTTER_SECRETS_KEY", secrets_key(self._home.secrets_key))
+        # Whoever can ask this stack for a webhook can reach this machine's ports anyway.
+        environment.setdefault("BLOTTER_WEBHOOK_NETWORKS", LOOPBACK_NETWORKS)
         for service in self._services:
             if service.port_variable is not None:
                 environment[service.port_variable] = str(ports[service.name])

@@ -25,12 +25,14 @@ from services.gateway.routes import (
     live,
     maintenance,
     metrics,
+    notifications,
     orders,
     queues,
     schedules,
     strategies,
     tasks,
     telemetry,
+    webhooks,
     workers,
 )
 from services.gateway.settings import GatewaySettings
@@ -70,6 +72,7 @@ def create_app(settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTr
     documented = (
         *(tasks.router, telemetry.router, artifacts.router, orders.router, schedules.router, strategies.router),
         *(queues.router, events.router, live.router, workers.router, maintenance.router, metrics.router),
+        *(webhooks.router, notifications.router),
     )
     for router in documented:
         app.include_router(router, dependencies=[Depends(refuse_repeated), *needs_key])

@@ -20,6 +20,7 @@ from services.gateway.event_feed import EventFeed
 from services.gateway.idempotency import IdempotencyKeys
 from services.gateway.live import Live
 from services.gateway.metrics import Metrics
+from services.gateway.notifications import Notifications
 from services.gateway.past import Past
 from services.gateway.previews import Previews
 from services.gateway.progress_feed import ProgressFeed
@@ -39,6 +40,7 @@ from services.gateway.status_client import StatusClient
 from services.gateway.submissions import Submissions
 from services.gateway.telemetry import Telemetry
 from services.gateway.triggers import Triggers
+from services.gateway.webhooks import Webhooks
 from services.gateway.workers import Workers
 from shared.domain.errors import Unavailable
 from shared.log.async_event_log import AsyncEventLog
@@ -74,6 +76,8 @@ class Components:
     workers: Workers
     metrics: Metrics
     telemetry: Telemetry
+    webhooks: Webhooks
+    notifications: Notifications
     published_events: PublishedEvents
     readiness: Readiness
 
@@ -93,7 +97,7 @@ async def open_components(
         live = Live(log, settings.database_url)
         await stack.enter_async_context(_pushed(live))
         await stack.enter_async_context(beside(ProgressFeed(status, live).follow(), name="progress"))
-        writes, objects = RecentWrites(), open_store(settings)
+        writes, objects, sealer = RecentWrites(), open_store(settings), settings.sealer()
         decisions = Decisions(log, writes, now=clock)
         keys = IdempotencyKeys(log, settings.id_namespace)
         checks, schedule_decisions = ScheduleChecks(catalogue), ScheduleDecisions(log, now=clock)
@@ -128,6 +132,8 @@ async def open_components(
             metrics=Metrics(status),
             workers=Workers(log, status, now=clock),
             telemetry=Telemetry(log, status),
+            webhooks=Webhooks(log, status, keys, sealer, settings.networks, now=clock),
+            notifications=Notifications(log, sealer, now=clock),
             published_events=PublishedEvents(status),
             readiness=Readiness(log, catalogue, status),
         )

@@ -6,7 +6,8 @@
     ├── Unauthenticated     keys are configured, and the request brings none that is known
     └── Forbidden
         ├── NotYourSchedule a trader may change its own schedules only
-        └── NotYourTask     a trader may cancel its own tasks only
+        ├── NotYourTask     a trader may cancel its own tasks only
+        └── NotYourWebhook  a trader may see and change its own webhooks only
 """
 
 import hashlib
@@ -66,6 +67,12 @@ class NotYourTask(Forbidden):
     """The task belongs to someone else."""
 
     code = "not_your_task"
+
+
+class NotYourWebhook(Forbidden):
+    """The webhook belongs to someone else."""
+
+    code = "not_your_webhook"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,6 +64,10 @@ class LogLevel(StrEnum):
 class _Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def parameters(self) -> list[tuple[str, str | int]]:
+        """Return what was asked, in the form in which the status service takes it."""
+        return list(self.model_dump(mode="json", exclude_none=True).items())
+
 
 class NoQuery(_Query):
     """Nothing can be asked for here."""
@@ -112,10 +116,6 @@ class PageQuery(_Query):
         None, description="next_cursor of the page before"
     )
 
-    def parameters(self) -> list[tuple[str, str | int]]:
-        """Return what was asked, in the form in which the status service takes it."""
-        return list(self.model_dump(exclude_none=True).items())
-
 
 class LinesQuery(_Query):
     """Which log lines of a task: those after a line, of a level or above."""
@@ -125,10 +125,6 @@ class LinesQuery(_Query):
     )
     level: LogLevel | None = Field(None, description="the lowest level to tell")
     limit: int = Field(100, ge=1, le=500, description="how many at most")
-
-    def parameters(self) -> list[tuple[str, str | int]]:
-        """Return what was asked, in the form in which the status service takes it."""
-        return list(self.model_dump(mode="json", exclude_none=True).items())
 
 
 class TaskQuery(TaskConditions):
@@ -151,10 +147,6 @@ class OrderQuery(_Query):
     symbol: Symbol | None = None
     state: OrderState | None = None
 
-    def parameters(self) -> list[tuple[str, str | int]]:
-        """Return what was asked, in the form in which the status service takes it."""
-        return list(self.model_dump(mode="json", exclude_none=True).items())
-
 
 class ScheduleQuery(_Query):
     """Which schedules, newest first; all conditions must hold."""
@@ -169,10 +161,6 @@ class ScheduleQuery(_Query):
     user_id: Name | None = Field(None, description="of this user")
     enabled: _Bool | None = Field(None, description="those that fire by their own times, or those that do not")
 
-    def parameters(self) -> list[tuple[str, str | int]]:
-        """Return what was asked, in the form in which the status service takes it."""
-        return list(self.model_dump(mode="json", exclude_none=True).items())
-
 
 class MetricsQuery(_Query):
     """Which time metrics are about."""
@@ -180,10 +168,6 @@ class MetricsQuery(_Query):
     window_seconds: int = Field(
         3_600, ge=60, le=86_400, description="how far back averages, percentiles and throughput look"
     )
-
-    def parameters(self) -> list[tuple[str, str | int]]:
-        """Return what was asked, in the form in which the status service takes it."""
-        return list(self.model_dump().items())
 
 
 class HistoryQuery(_Query):
@@ -195,9 +179,29 @@ class HistoryQuery(_Query):
     )
     priority: Priority | None = Field(None, description="of this level")
 
-    def parameters(self) -> list[tuple[str, str | int]]:
-        """Return what was asked, in the form in which the status service takes it."""
-        return list(self.model_dump(mode="json", exclude_none=True).items())
+
+class WebhookQuery(_Query):
+    """Which webhooks, newest first; all conditions must hold."""
+
+    limit: int = Field(50, ge=1, le=500, description="how many at most")
+    cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,200}$")] | None = Field(
+        None, description="next_cursor of the page before"
+    )
+    user_id: Name | None = Field(None, description="of this user, for admins")
+
+
+class DeliveryState(StrEnum):
+    """What a delivery has come to."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+class DeliveryQuery(PageQuery):
+    """Which deliveries, newest event first."""
+
+    state: DeliveryState | None = Field(None, description="such as dead: given up after a day")
 
 
 _After = Annotated[str, StringConstraints(pattern=POSITION)]

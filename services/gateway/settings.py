@@ -10,13 +10,14 @@ from pydantic_settings import SettingsConfigDict
 
 from services.gateway.credentials import ApiKey, parse_api_keys
 from shared.result_backend import LONGEST_TTL
-from shared.settings import RESULT_TTL_SECONDS, Settings
+from shared.settings import RESULT_TTL_SECONDS
+from shared.targets import TargetSettings
 
 IDEMPOTENT_IDS = UUID("0d6a5a0e-6f7b-5a43-9d5e-1a6e6f3b7c11")
 """The namespace in which each installation's own namespace of idempotent task ids is named."""
 
 
-class GatewaySettings(Settings):
+class GatewaySettings(TargetSettings):
     """Where the gateway listens, whom it lets in, and what it lets through."""
 
     model_config = SettingsConfigDict(hide_input_in_errors=True)

@@ -10,6 +10,7 @@ import msgspec
 
 from shared.domain.errors import FieldError, InvalidInput, Unavailable
 from shared.domain.schedule_state import ScheduleState
+from shared.domain.webhook import WebhookState
 from shared.domain.workers import WorkerView
 from shared.result_backend import ProgressReport
 from shared.telemetry import current_traceparent
@@ -59,6 +60,13 @@ class SchedulePage(msgspec.Struct, frozen=True):
     """Some of the schedules that are not deleted, as the tables have them."""
 
     items: list[ScheduleState]
+    next_cursor: str | None
+
+
+class WebhookPage(msgspec.Struct, frozen=True):
+    """A page of webhooks, as their folds."""
+
+    items: list[WebhookState]
     next_cursor: str | None
 
 
@@ -162,6 +170,25 @@ class StatusClient:
     async def schedule_history(self, schedule_id: UUID, parameters: Parameters) -> bytes | None:
         """Return a page of a schedule's history as JSON, None when it is not projected. Raises InvalidInput."""
         return await self._get(f"/schedules/{schedule_id}/history", parameters)
+
+    async def webhooks(self, parameters: Parameters) -> WebhookPage:
+        """Return a page of webhooks, newest first. Raises InvalidInput for a cursor that was not given out."""
+        document = await self._get("/webhooks", parameters)
+        if document is None:
+            raise _unavailable()
+        return _decode(document, WebhookPage)
+
+    async def deliveries(self, webhook_id: UUID, parameters: Parameters) -> bytes:
+        """Return a page of a webhook's deliveries as JSON. Raises InvalidInput for a cursor that was not given out."""
+        document = await self._get(f"/webhooks/{webhook_id}/deliveries", parameters)
+        if document is None:
+            raise _unavailable()
+        return document
+
+    async def delivery(self, webhook_id: UUID, delivery_id: UUID) -> dict[str, Any] | None:
+        """Return a delivery with its tries, None when the webhook has none of this id."""
+        document = await self._get(f"/webhooks/{webhook_id}/deliveries/{delivery_id}")
+        return None if document is None else _decode(document, dict[str, Any])
 
     async def progress(self) -> AsyncGenerator[ProgressReport | None]:
         """Yield what workers say of their steps, and None as a sign of life; ends when Redis goes away."""

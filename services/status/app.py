@@ -44,11 +44,18 @@
                                  lag beyond it and the workers, which are those of now, and null while Redis is away
     GET /metrics/history?minutes=&strategy_id=&priority=
                                  200 {"as_of_position", "points"}: a point a minute, oldest first, none left out
+    GET /webhooks?user_id=&limit=&cursor=
+                                 200 {"items": [`WebhookState` of each], "next_cursor"}, newest first, without
+                                 the deleted ones
+    GET /webhooks/{webhook_id}/deliveries?state=&limit=&cursor=
+                                 200 {"items", "next_cursor"}, newest event first
+    GET /webhooks/{webhook_id}/deliveries/{delivery_id}
+                                 200 the delivery, with `body` and `tries`; 404
     GET /asyncapi.json           200 the AsyncAPI 3.0 document of the published events
     GET /health/live             200 {"status": "live"}
     GET /health/ready            200 {"status": "ready"|"degraded", "parts": {name: {"up", "detail", ...}}}
                                  parts: database, redis, projector and relay (lag_events, lag_seconds, position),
-                                 dispatcher, results, orders, workers (count), scheduler
+                                 notifier, dispatcher, results, orders, workers (count), scheduler
 
 Errors are problem documents: 422 invalid_request with `errors` by field, 404, 503 unavailable. A running task's
 `progress` may hold `step_progress` {"done", "total", "message"}; a task whose result is no longer in the object store
@@ -76,6 +83,7 @@ from services.status.routes import (
     schedules,
     tasks,
     telemetry,
+    webhooks,
     workers,
 )
 from services.status.settings import StatusSettings
@@ -106,6 +114,7 @@ def create_app(settings: StatusSettings) -> FastAPI:
     app.include_router(workers.router)
     app.include_router(cleanups.router)
     app.include_router(metrics.router)
+    app.include_router(webhooks.router)
     app.include_router(asyncapi.router)
     app.include_router(health.router)
     return app

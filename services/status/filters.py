@@ -90,6 +90,18 @@ class HistoryFilter(BaseModel):
     priority: Priority | None = None
 
 
+class WebhookFilter(Page):
+    """The query of `GET /webhooks`; what is left out does not narrow."""
+
+    user_id: _Text | None = None
+
+
+class DeliveryFilter(Page):
+    """The query of `GET /webhooks/{webhook_id}/deliveries`."""
+
+    state: _Text | None = None
+
+
 def statuses_of(state: CeleryState) -> list[Status]:
     """Return the statuses that Celery's `state` stands for; each belongs to one state only."""
     return sorted({status(phase) for phase in Phase if celery_state(phase) is state})

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from redis.exceptions import RedisError
 
 from services.status import projector, relay
+from services.status.notifier import NOTIFIER
 from services.status.resources import Resources
 from services.status.tables import positions
 from shared.domain.errors import Unavailable
@@ -20,11 +21,12 @@ from shared.log.recorder import EVENTS_TABLE, SCHEMA
 FOLLOWERS = {
     "projector": projector.PROJECTOR,
     "relay": relay.RELAY,
+    "notifier": NOTIFIER,
     "dispatcher": "executor.dispatcher",
     "results": "executor.results",
     "orders": "executor.orders",
 }
-"""The parts that follow the log, and the names whose locks they hold while they do."""
+"""The parts that follow the log, or what is published of it, and the names whose locks they hold while they do."""
 MEASURED = {"projector": projector.TOPICS, "relay": relay.TOPICS}
 """Those that keep their positions here, and the topics that they follow."""
 LAG_LIMIT = 100_000

@@ -21,12 +21,14 @@ from services.status.schedule_projection import TOPICS as SCHEDULE_TOPICS
 from services.status.schedule_projection import project as project_schedules
 from services.status.settings import StatusSettings
 from services.status.tables import execution_steps, orders, positions, upsert, workflow_executions
+from services.status.webhook_projection import TOPICS as WEBHOOK_TOPICS
+from services.status.webhook_projection import project as project_webhooks
 from shared.domain.branch import Branch
 from shared.domain.events import EVENTS
 from shared.domain.execution import WorkflowExecution
 from shared.domain.execution_events import Cancelled, Failed, Succeeded
-from shared.domain.queue_events import QUEUE_TOPICS, QueueEvent
-from shared.domain.retention_events import RETENTION_TOPICS, RetentionEvent
+from shared.domain.queue_events import QUEUE_TOPICS
+from shared.domain.retention_events import RETENTION_TOPICS
 from shared.domain.schedule_events import ScheduleEvent
 from shared.domain.views import task_view
 from shared.log.event_log import EventLog
@@ -44,10 +46,10 @@ RUN_TOPICS = tuple(
     topic for topic in EVENTS.topics if topic.startswith((f"{WorkflowExecution.TOPIC}.", f"{Branch.TOPIC}."))
 )
 """Every event of a run and of its branches."""
+_OF_RUNS = frozenset(RUN_TOPICS)
 ENDS = (Succeeded, Failed, Cancelled)
-TOPICS = (*RUN_TOPICS, *SCHEDULE_TOPICS, *QUEUE_TOPICS, *RETENTION_TOPICS)
+TOPICS = (*RUN_TOPICS, *SCHEDULE_TOPICS, *QUEUE_TOPICS, *RETENTION_TOPICS, *WEBHOOK_TOPICS)
 """All that is projected."""
-_NOT_OF_RUNS = (ScheduleEvent, QueueEvent, RetentionEvent)
 
 
 class Projector:
@@ -75,7 +77,7 @@ class Projector:
 
     def _process(self, new: Sequence[Recorded]) -> None:
         began_at = time.time_ns()
-        of_runs = [recorded for recorded in new if not isinstance(recorded.event, _NOT_OF_RUNS)]
+        of_runs = [recorded for recorded in new if recorded.event.TOPIC in _OF_RUNS]
         tally = Tally()
         touched = self._folds.take_in(of_runs, tally.see) if of_runs else {}
         changed = {task_id: run.changed_steps() for task_id, run in touched.items()}
@@ -93,6 +95,7 @@ class Projector:
             project_queues(connection, new)
             tally.write(connection, {task_id: run.execution.phase for task_id, run in touched.items()})
             project_retention(connection, new)
+            project_webhooks(connection, new)
         self._position = new[-1].position
         for task_id, views in changed.items():
             touched[task_id].written.update((view.index, view) for view in views)

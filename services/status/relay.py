@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import structlog
 
 from services.status.database import create_engine
+from services.status.notifier.resuming import remembered_by_notifier
 from services.status.publishing import StreamPublisher, StreamsMoved
 from services.status.resuming import Remembered, resume_from
 from services.status.settings import StatusSettings
@@ -129,7 +130,7 @@ def main() -> None:
     engine = create_engine(settings.sqlalchemy_url, options=ASYNCHRONOUS_COMMIT)
     retention = settings.stream_retention
     streams = StreamPublisher(settings.redis_url, retention=retention, max_length=settings.stream_max_length)
-    relay = Relay(log, engine, streams, retention=retention)
+    relay = Relay(log, engine, streams, retention=retention, remembered=[remembered_by_notifier(log)])
     try:
         run_followers([Follower(log, settings.database_url, relay, pace=PACE)])
     finally:

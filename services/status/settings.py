@@ -1,13 +1,13 @@
-"""Settings of the projector, the relay and the query API."""
+"""Settings of the projector, the relay, the notifier and the query API."""
 
 from datetime import timedelta
 
 from pydantic import Field
 
-from shared.settings import Settings
+from shared.targets import TargetSettings
 
 
-class StatusSettings(Settings):
+class StatusSettings(TargetSettings):
     """What the status service needs beyond the log and Redis."""
 
     status_host: str = Field("127.0.0.1", description="address that the query API listens on")
@@ -25,6 +25,15 @@ class StatusSettings(Settings):
     telemetry_max_bytes: int = Field(
         1 << 30, ge=1 << 20, description="about how much is kept of spans, and of log lines; the oldest go first"
     )
+
+    delivery_lease_seconds: float = Field(
+        60.0, ge=1, description="after which a delivery is tried again whose notifier died in the middle of it"
+    )
+
+    @property
+    def delivery_lease(self) -> timedelta:
+        """Return how long a try holds its delivery."""
+        return timedelta(seconds=self.delivery_lease_seconds)
 
     @property
     def stream_retention(self) -> timedelta:

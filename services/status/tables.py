@@ -1,5 +1,6 @@
-"""What queries read: one row a run, a step and symbol, an order, a schedule and what happened to it, a queue, and a
-clean-up; what metrics are summed up from; and how far the projector has come.
+"""What queries read: one row a run, a step and symbol, an order, a schedule and what happened to it, a queue, a
+clean-up, a webhook, and a user who says how to be told of things; what metrics are summed up from; and how far the
+projector has come.
 
 Nested values are `json`, not `jsonb`: they come back to the letter, and text with a NUL character, which `jsonb`
 refuses, can be stored. Labels are `jsonb` because queries look into them. A schedule's fold is text: it is only ever
@@ -253,6 +254,31 @@ metric_buckets = sa.Table(
     _count("count"),
 )
 """How many times of a minute fell into a bucket of `services.status.buckets`; `figure` is `duration` or `waiting`."""
+
+
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("webhook_id", UUID(as_uuid=True), primary_key=True),
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    _time("created_at", nullable=False),
+    sa.Column("created_position", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+"""One row a webhook: its fold as JSON, and the log positions of its first and its last event."""
+
+sa.Index("webhooks_newest", webhooks.c.created_at, webhooks.c.webhook_id, postgresql_where=sa.text("NOT deleted"))
+
+notification_preferences = sa.Table(
+    "notification_preferences",
+    metadata,
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("preferences", sa.Text, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+"""One row a user who has said anything: the newest event of their preferences, as the log has it, and its position."""
 
 
 def columns(table: sa.Table) -> Sequence[str]:

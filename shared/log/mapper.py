@@ -11,16 +11,18 @@ from shared.domain import (
     branch_events,
     catalogue_events,
     execution_events,
+    notification_events,
     queue_events,
     retention_events,
     schedule_events,
+    webhook_events,
     worker_events,
 )
 from shared.domain.events import EVENTS, Event
 
 _FILL_THE_REGISTRY = (
-    *(branch_events, catalogue_events, execution_events, queue_events),
-    *(retention_events, schedule_events, worker_events),
+    *(branch_events, catalogue_events, execution_events, notification_events, queue_events),
+    *(retention_events, schedule_events, webhook_events, worker_events),
 )
 
 

@@ -17,17 +17,21 @@ from services.gateway.queries import TaskQuery
 from services.gateway.status_client import StatusClient
 from services.status.app import create_app
 from services.status.database import create_engine
+from services.status.notifier.audience import Recipient
+from services.status.notifier.records import add
 from services.status.projector import Projector
 from services.status.settings import StatusSettings
 from shared.domain.execution import WorkflowExecution
 from shared.domain.queue import Queue
 from shared.domain.retention_events import CleanupFinished
 from shared.domain.schedule import Schedule
+from shared.domain.webhook import Webhook
 from shared.heartbeats import WorkerHeartbeat
 from shared.log.event_log import EventLog
 from shared.log.runs import Recorded
 from shared.telemetry.outbox import Store
 from shared.telemetry.store import SqlStore
+from tests.builders import NOW
 from tests.fake_status import FakeStatus
 from tests.heartbeats import beat
 
@@ -46,6 +50,8 @@ class Side:
         show_queue: Callable[[Queue], None],
         show_worker: Callable[..., None],
         show_cleanup: Callable[[CleanupFinished], None],
+        show_webhook: Callable[[Webhook], None],
+        deliver: Callable[[Recipient, dict[str, Any], str], None],
         telemetry: Store,
     ) -> None:
         self.transport = transport
@@ -55,6 +61,8 @@ class Side:
         self.show_queue = show_queue
         self.show_worker = show_worker
         self.show_cleanup = show_cleanup
+        self.show_webhook = show_webhook
+        self.deliver = deliver
         self.telemetry = telemetry
 
     async def get(self, path: str, **query: Any) -> httpx.Response:
@@ -91,9 +99,12 @@ async def fake_side(_: pytest.FixtureRequest) -> AsyncIterator[Side]:
     def show_cleanup(event: CleanupFinished) -> None:
         fake.show_cleanup(next(positions), event)
 
+    def deliver(recipient: Recipient, event: dict[str, Any], body: str) -> None:
+        fake.webhooks.deliver(recipient, event, body, str(msgspec.to_builtins(NOW)))
+
     async with StatusClient(BASE_URL, transport=fake.transport) as client:
         shows = fake.show, show_schedule, fake.queues.show, fake.show_worker, show_cleanup
-        yield Side(fake.transport, client, *shows, telemetry=fake.telemetry)
+        yield Side(fake.transport, client, *shows, fake.webhooks.show, deliver, telemetry=fake.telemetry)
 
 
 @asynccontextmanager
@@ -121,6 +132,14 @@ async def real_side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
         log.append(queue.collect_events())
         project()
 
+    def show_webhook(webhook: Webhook) -> None:
+        log.append(webhook.collect_events())
+        project()
+
+    def deliver(recipient: Recipient, event: dict[str, Any], body: str) -> None:
+        with engine.begin() as connection:
+            add(connection, event, body, [recipient], NOW)
+
     def show_worker(heartbeat: WorkerHeartbeat, *, alive: bool = True) -> None:
         with redis.Redis.from_url(redis_url) as client:
             beat(client, heartbeat, alive=alive)
@@ -136,7 +155,7 @@ async def real_side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
     ):
         telemetry = SqlStore(database_url)
         shows = show, show_schedule, show_queue, show_worker, show_cleanup
-        yield Side(transport, client, *shows, telemetry=telemetry)
+        yield Side(transport, client, *shows, show_webhook, deliver, telemetry=telemetry)
         telemetry.close()
     engine.dispose()
     log.close()

@@ -20,6 +20,7 @@ from shared.domain.execution import WorkflowExecution
 from shared.log.async_event_log import AsyncEventLog
 from tests.builders import PLAN, stamp
 from tests.fake_status import FakeStatus
+from tests.webhook_builders import KEY
 
 ADA = "ada-key-0123456789"
 BOB = "bob-key-0123456789"
@@ -126,7 +127,7 @@ async def publish(
 
 def settings(database_url: str, **changes: Any) -> GatewaySettings:
     """Settings for a gateway on this database, whatever the environment of the test run says."""
-    given = {"api_keys": "", "id_secret": None, "host": "127.0.0.1", "log_level": "WARNING"}
+    given = {"api_keys": "", "id_secret": None, "host": "127.0.0.1", "log_level": "WARNING", "secrets_key": KEY}
     return GatewaySettings(database_url=database_url, **(given | changes))
 
 

@@ -26,6 +26,7 @@ from tests.fake_status import FakeStatus
 from tests.heartbeats import heartbeat
 from tests.integration.gateway.stage import KEYS, PARAMETERS, ROOT, publish, settings, strategy
 from tests.schedule_builders import schedule
+from tests.webhook_builders import published, recipient, webhook
 
 EXAMPLES = "25"
 # A DELETE cancels: the task stays readable, which is what the first of these takes for a leak. The second takes it for
@@ -47,6 +48,10 @@ parameters = { "query.cursor" = "1" }
 
 [[operations]]
 include-name = "GET /api/schedules"
+parameters = { "query.cursor" = "1" }
+
+[[operations]]
+include-name = "GET /api/webhooks"
 parameters = { "query.cursor" = "1" }
 
 [[operations]]
@@ -74,10 +79,25 @@ def _facts_config() -> str:
     of_one |= {f"GET /{noun}": [kept] for noun in ("upcoming", "history")}
     facts = [(name.replace(" ", " /api/schedules"), said) for name, said in of_all.items()]
     facts += [(name.replace(" ", " /api/schedules/{schedule_id}"), said) for name, said in of_one.items()]
+    facts += [(name.replace(" ", " /api/webhooks/{webhook_id}"), said) for name, said in _of_webhooks().items()]
+    facts += [("POST /api/webhooks", [some]), ("PUT /api/me/notifications", [some])]
     facts.append(("POST /api/workers/{name}/drain", [f'parameters = {{ "path.name" = "{WORKER}" }}']))
     return "\n".join(line for name, said in facts for line in ("[[operations]]", f'include-name = "{name}"', *said))
 
 
+def _of_webhooks() -> dict[str, list[str]]:
+    some = 'checks.positive_data_acceptance.expected-statuses = ["2xx", 404, 409, 422]'
+    kept, deleted = (f'parameters = {{ "path.webhook_id" = "{each}" }}' for each in (KEPT_WEBHOOK, DELETED_WEBHOOK))
+    delivery = f'parameters = {{ "path.webhook_id" = "{KEPT_WEBHOOK}", "path.delivery_id" = "{_DELIVERY}" }}'
+    of_one = {"GET ": [kept], "PATCH ": [kept, some], "DELETE ": [deleted], "GET /deliveries": [kept]}
+    of_one |= {f"POST /{verb}": [kept] for verb in ("rotate", "test")}
+    return of_one | {f"{name}/deliveries/{{delivery_id}}{verb}": [delivery] for name, verb in _OF_DELIVERIES}
+
+
+_OF_DELIVERIES = (("GET ", ""), ("POST ", "/redeliver"))
+KEPT_WEBHOOK, DELETED_WEBHOOK = (UUID(f"6f1c2a34-0b7d-4a0e-9c55-1f2e3d4c5b6{digit}") for digit in "ab")
+_EVENT = published()
+_DELIVERY = recipient(webhook(webhook_id=KEPT_WEBHOOK)).delivery_id(_EVENT["id"])
 KEPT_BY = UUID("0190a6e0-8c8f-7c3e-8a51-5d8f0a5b7a11")
 """A task that has kept something: no schema can tell a name that it has."""
 
@@ -94,6 +114,11 @@ async def _fill(database_url: str, status: FakeStatus, kept: ObjectRef) -> None:
         for made in map(schedule, (KEPT_SCHEDULE, DELETED_SCHEDULE)):
             status.show_schedule(made)
             await log.append(made.collect_events())
+        for hook in (webhook(webhook_id=each) for each in (KEPT_WEBHOOK, DELETED_WEBHOOK)):
+            status.webhooks.show(hook)
+            await log.append(hook.collect_events())
+        kept_webhook = recipient(webhook(webhook_id=KEPT_WEBHOOK))
+        status.webhooks.deliver(kept_webhook, _EVENT, "{}", "2026-01-30T14:30:00Z")
         status.show_worker(heartbeat())
         keeper = running(task_id=KEPT_BY)
         keeper.complete_step(

@@ -21,7 +21,7 @@ from services.status.database import create_engine
 from services.status.projector import PROJECTOR, TOPICS, Projector
 from services.status.rebuild import SCHEMA, Rebuild, RebuildError, Rebuilt, tables
 from services.status.settings import StatusSettings
-from services.status.tables import positions
+from services.status.tables import metadata, positions
 from shared.domain.phases import Phase
 from shared.domain.priority import Priority
 from shared.domain.queue import Queue
@@ -35,6 +35,7 @@ from tests.projection_check import differences
 from tests.schedule_builders import schedule
 from tests.schedule_histories import SCHEDULE_ACTIONS, schedules_at_work
 from tests.waiting import until
+from tests.webhook_builders import webhook
 
 Project = Callable[[], None]
 RUNS = 500
@@ -150,15 +151,23 @@ def test_the_result_is_identical_row_by_row(log: EventLog, engine: sa.Engine, pr
         decide(queue, stamp(), reason="as it is")
         log.append(queue.collect_events())
         project()
+    hook = webhook()
+    log.append(hook.collect_events())
+    project()
+    hook.rotate(stamp(1), "sealed")
+    hook.disable(stamp(2))
+    log.append(hook.collect_events())
+    project()
     before, stood = rows(engine), position(engine)
     assert before["schedules"]
     assert before["queues"]
+    assert before["webhooks"]
     rebuilt = Rebuild(log, engine).run()
     assert (rows(engine), position(engine)) == (before, stood)
     assert rebuilt.position == stood
     assert rebuilt.rows == {name: len(found) for name, found in before.items()}
     assert schemas(engine) == ["status"]
-    check_schema(engine)
+    check_schema(engine, metadata)
 
 
 def test_rows_that_were_changed_by_hand_are_healed(
