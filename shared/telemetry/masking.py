@@ -20,6 +20,8 @@ MOST_LEARNED = 1_000
 
 _NAMES = "passw(?:or)?d|passwd|secret|token|authorization|credential|(?:api|private|access)[_-]?keys?|key[_-]id"
 _SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
+_STEMS = ("passw", "secret", "token", "authorization", "credential", "key")
+"""Without one of them a text holds no such name."""
 _SECRET_SETTING = re.compile(rf"{_NAMES}|_KEYS?$|HEADERS$", re.IGNORECASE)
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}://)([^\s/@:\"'\\]*):([^\s/@\"'\\]+)@")
 _BEARER = re.compile(r"\b(Bearer|Basic) +[A-Za-z0-9._~+/=:-]{8,}")
@@ -40,12 +42,17 @@ class Masker:
         self._compile()
 
     def __call__(self, text: str) -> str:
-        """Return `text` without what it must not show."""
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
+        """Return `text` without what it must not show.
+
+        Almost every text is innocent, and found so by plain searches: the patterns cost ten times as much.
+        """
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, MASK)
         if "://" in text:
             text = _URL.sub(rf"\1\2:{MASK}@", text)
-        if _SECRET_NAME.search(text):
+        lower = text.lower()
+        if any(stem in lower for stem in _STEMS):
             text = _NAMED.sub(_masked_value, text)
         if "Bearer " in text or "Basic " in text:
             text = _BEARER.sub(rf"\1 {MASK}", text)
@@ -63,8 +70,8 @@ class Masker:
 
     def _compile(self) -> None:
         forms = {form for secret in (*self._fixed, *self._learned) for form in _forms(secret)}
-        longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        # The longest first: one may be a part of another.
+        self._forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 
 @lru_cache(maxsize=1)
