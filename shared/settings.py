@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     execution_retention_days: float = Field(
         90.0, ge=1, description="age at which ended tasks leave the lists; their history stays readable"
     )
+    log_retention_days: float = Field(
+        365.0, ge=30, description="age at which the events of ended tasks move from the log's table into archives"
+    )
     log_format: str = Field("auto", pattern="^(auto|json|console)$", description="auto: console on a terminal")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     trace_sample_ratio: float = Field(1.0, ge=0, le=1, description="part of the traces that begin here that is kept")
@@ -58,6 +61,11 @@ class Settings(BaseSettings):
         return TelemetryOptions(
             database_url=self.database_url, sample_ratio=self.trace_sample_ratio, is_kept=self.telemetry
         )
+
+    @property
+    def log_retention(self) -> timedelta:
+        """Return how long after its last event a run's stream stays in the log's table."""
+        return timedelta(days=self.log_retention_days)
 
     @property
     def sqlalchemy_url(self) -> str:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from eventsourcing.application import Application
@@ -10,6 +11,8 @@ from shared.domain.branch import ENDS
 from shared.domain.errors import VersionConflict
 from shared.domain.events import Event
 from shared.domain.schedule import Schedule
+from shared.log.archived_events import Row
+from shared.log.archives import Archive
 from shared.log.event_log import MAPPER_TOPIC, EventLog
 from shared.log.recorder import Guard
 from shared.log.runs import Recorded
@@ -41,6 +44,14 @@ class MemoryEventLog(EventLog):
             positions = [self._positions[event.originator_id, event.originator_version] for event in events]
         recorded = map(Recorded, positions, events)
         return sorted(each for each in recorded if until is None or each.position <= until)
+
+    def stored_streams(self, originator_ids: Sequence[UUID]) -> list[Row]:
+        """The same as PostgreSQL would keep it."""
+        return [(position, self.mapper.to_stored_event(event)) for position, event in self.streams(originator_ids)]
+
+    def _select_archives(self, statement: str, parameters: tuple[Any, ...]) -> list[Archive]:
+        """Nothing is archived here."""
+        return []
 
     def have_all_ended(self, branches: Sequence[UUID]) -> bool:
         """Look at the newest event of each."""

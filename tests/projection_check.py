@@ -37,6 +37,7 @@ from shared.domain.schedule import fold as fold_schedule
 from shared.domain.schedule_events import ScheduleEvent
 from shared.domain.views import ledger_views, step_views, task_view
 from shared.domain.webhook_events import WebhookEvent
+from shared.log.archives import OpenStore
 from shared.log.event_log import EventLog
 from shared.log.runs import Recorded, run_of
 from shared.settings import Settings
@@ -45,12 +46,12 @@ from tests.metric_fold import NUMBERS, MetricFold, task_rows
 _PAGE = 5_000
 
 
-def differences(database_url: str) -> list[str]:
+def differences(database_url: str, open_store: OpenStore | None = None) -> list[str]:
     """A sentence for each row that is missing, too many or different; none when projections and log agree.
 
-    The whole log is folded, so the projector must have taken in all of it, and nobody may append meanwhile.
+    The whole log is folded, archives too, so the projector must have taken in all of it; nobody may append meanwhile.
     """
-    log = EventLog(database_url)
+    log = EventLog(database_url, open_store=open_store)
     try:
         expected = _Folded(log)
     finally:

@@ -18,6 +18,8 @@ import redis
 import structlog
 from eventsourcing.persistence import PersistenceError
 
+from services.executor.archive_writing import ArchiveWriter
+from services.executor.archiving import ArchivedRuns
 from services.executor.expiry import ExpiredExecutions
 from services.executor.garbage import DRY_RUN, Collection
 from services.executor.result_sweep import ResultSweep
@@ -81,10 +83,13 @@ class CollectedObjects:
 
 def kinds(settings: ExecutorSettings, log: EventLog, record: RetentionRecord) -> list[Kind]:
     """Return all kinds, in the order in which they are dealt with; another kind is added here."""
+    store = open_store(settings)
+    writer = ArchiveWriter(settings.database_url, store, record)
     return [
         ResultSweep(redis.Redis.from_url(settings.redis_url), ttl_seconds=settings.result_ttl_seconds),
         ExpiredExecutions(log, record, keep=settings.execution_retention),
-        CollectedObjects(log, open_store(settings), grace=settings.object_grace, now=record.now),
+        ArchivedRuns(log, settings.database_url, writer, record, keep=settings.log_retention),
+        CollectedObjects(log, store, grace=settings.object_grace, now=record.now),
     ]
 
 
@@ -153,7 +158,7 @@ def main() -> None:
     now = partial(database_time, settings.database_url)
     try:
         now()  # before the log is opened, which waits for a database that is away
-        with EventLog(settings.database_url) as log:
+        with EventLog(settings.database_url, open_store=partial(open_store, settings)) as log:
             done = clean_up(settings, log, now, dry_run=DRY_RUN in sys.argv[1:])
         print(msgspec.json.encode(done).decode())
     except (CleanupError, BlotterError) as error:

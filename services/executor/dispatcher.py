@@ -45,7 +45,7 @@ def main() -> None:
     settings = ExecutorSettings()
     configure_logging(settings.log_format, settings.log_level)
     configure_telemetry("executor.dispatcher", settings.telemetry_options)
-    log = EventLog(settings.database_url)
+    log = EventLog(settings.database_url, open_store=partial(open_store, settings))
     clock = DatabaseClock(partial(database_time, settings.database_url))
     engine = sa.create_engine(settings.sqlalchemy_url, connect_args={"options": ASYNCHRONOUS_COMMIT})
     publish(load_strategies(settings.strategies), log, Stamp(at=clock.adjusted(), actor=Dispatcher.name))

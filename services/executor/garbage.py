@@ -126,12 +126,13 @@ class Collection:
         return collected
 
     def _references(self) -> tuple[int, set[bytes]]:
-        """Return how far the log goes, and all that it refers to. It is read page by page, events of any topic."""
+        """Return how far the log goes, and all that it refers to. It is read page by page, archives too, events of any
+        topic."""
         position, found = 0, set[bytes]()
-        while page := self._log.recorder.select_notifications(position, PAGE, inclusive_of_start=False):
-            for notification in page:
-                found.update(references_in(notification.state))
-            position = page[-1].id
+        while page := self._log.stored(position, limit=PAGE):
+            for _, event in page:
+                found.update(references_in(event.state))
+            position = page[-1][0]
         return position, found
 
     def _check(self, verdict: Verdict) -> None:
@@ -166,7 +167,7 @@ def _collected(settings: ExecutorSettings, *, dry_run: bool) -> Collected:
     store = open_store(settings)
     now = partial(database_time, settings.database_url)
     now()  # before the log is opened, which waits for a database that is away
-    with EventLog(settings.database_url) as log:
+    with EventLog(settings.database_url, open_store=partial(open_store, settings)) as log:
         return Collection(log, store, grace=settings.object_grace, now=now).run(dry_run=dry_run)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import httpx
 import redis
@@ -44,7 +44,7 @@ def settings() -> ExecutorSettings:
 @lru_cache(maxsize=1)
 def log() -> EventLog:
     """Return this process's event log."""
-    return EventLog(settings().database_url)
+    return EventLog(settings().database_url, open_store=partial(open_store, settings()))
 
 
 @lru_cache(maxsize=1)

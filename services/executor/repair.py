@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import kombu.exceptions
@@ -31,6 +32,7 @@ from shared.heartbeats import INTERVAL, TTL
 from shared.log.clock import DatabaseClock
 from shared.log.event_log import EventLog
 from shared.logging import configure_logging
+from shared.objects import open_store
 
 SPEAK = INTERVAL * 1.5
 """Within this time each living worker has said once more what it has in hand."""
@@ -179,7 +181,7 @@ def _repair(settings: ExecutorSettings) -> Repaired:
     store = LiveRunStore(engine, DISPATCHER)
     store.load()  # before the log is opened, which waits for a database that is away
     pause = threading.Event()
-    with EventLog(settings.database_url) as log:
+    with EventLog(settings.database_url, open_store=partial(open_store, settings)) as log:
         repair = Repair(
             log,
             store,

@@ -34,6 +34,7 @@ class CleanupPage(BaseModel):
 _KINDS: dict[str, dict[str, int]] = {
     "results": {"found": 812, "given_a_time_to_live": 0},
     "executions": {"expired": 640},
+    "log": {"runs": 1200, "events": 10020, "archives": 1, "pruned": 10020},
     "objects": {"found": 9120, "referenced": 9100, "kept_young": 8, "deleted": 12, "freed_bytes": 4096},
 }
 EXAMPLE: dict[str, Any] = {

@@ -88,7 +88,9 @@ async def open_components(
 ) -> AsyncIterator[Components]:
     """Connect to the log and to the status service, and follow the catalogue; neither has to be reachable yet."""
     async with AsyncExitStack() as stack:
-        log = await stack.enter_async_context(AsyncEventLog(settings.database_url))
+        log = await stack.enter_async_context(
+            AsyncEventLog(settings.database_url, open_store=partial(open_store, settings))
+        )
         status = await stack.enter_async_context(StatusClient(settings.status_url, transport=status_transport))
         clock = DatabaseClock(partial(database_time, settings.database_url))
         await stack.enter_async_context(_adjusted(clock))

@@ -21,6 +21,7 @@ from shared.log.clock import DatabaseClock, database_time
 from shared.log.event_log import EventLog
 from shared.log.positions import ASYNCHRONOUS_COMMIT
 from shared.log.recorder import BY_INDEX
+from shared.objects import open_store
 
 CONNECT_SECONDS = 3
 
@@ -78,7 +79,7 @@ def create_scheduling(settings: SchedulerSettings) -> Scheduling:
     """Return what fires the schedules, composed; nothing has to be reachable yet."""
     options = {"options": ASYNCHRONOUS_COMMIT, "connect_timeout": CONNECT_SECONDS}
     return Scheduling(
-        EventLog(settings.database_url),
+        EventLog(settings.database_url, open_store=partial(open_store, settings)),
         SnapshotStore(sa.create_engine(settings.sqlalchemy_url, connect_args=options, pool_pre_ping=True)),
         connect=partial(
             psycopg.connect,

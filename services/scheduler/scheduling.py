@@ -134,7 +134,7 @@ class Scheduling:
         self._slot = Slot(connection)
         position, states = self._snapshots.load()
         self._entries = Entries(self._times_of)
-        self._tail = Tail(connection, self._log.mapper.to_domain_event, TOPICS, position)
+        self._tail = Tail(connection, self._log.mapper.to_domain_event, TOPICS, position, archives=self._log.archives)
         now = self._now()
         self._keep_at = now
         runs = self._entries.load(states, now)

@@ -7,6 +7,7 @@ passed over, whether the log repeats it or another replica was faster.
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -37,6 +38,7 @@ from shared.log.positions import ASYNCHRONOUS_COMMIT, advance, read_position, un
 from shared.log.process import run_followers
 from shared.log.runs import Recorded
 from shared.logging import configure_logging
+from shared.objects import open_store
 from shared.telemetry import TASK_ID, configure_telemetry, record_span
 from shared.telemetry.tracing import Attributes
 
@@ -131,7 +133,7 @@ def main() -> None:
     settings = StatusSettings()
     configure_logging(settings.log_format, settings.log_level)
     configure_telemetry(PROJECTOR, settings.telemetry_options)
-    log = EventLog(settings.database_url)
+    log = EventLog(settings.database_url, open_store=partial(open_store, settings))
     engine = create_engine(settings.sqlalchemy_url, options=ASYNCHRONOUS_COMMIT)
     try:
         run_followers([Follower(log, settings.database_url, Projector(log, engine), pace=PACE)])

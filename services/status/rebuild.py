@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import sqlalchemy as sa
@@ -26,6 +27,7 @@ from shared.log.event_log import EventLog
 from shared.log.follower import lock_key
 from shared.log.positions import ASYNCHRONOUS_COMMIT
 from shared.logging import configure_logging
+from shared.objects import open_store
 
 SCHEMA = "status_rebuild"
 NAME = "status.rebuild"
@@ -172,7 +174,7 @@ def main() -> None:
     try:
         with engine.connect():  # before the log is opened, which waits for a database that is away
             pass
-        with EventLog(settings.database_url) as log:
+        with EventLog(settings.database_url, open_store=partial(open_store, settings)) as log:
             print(msgspec.json.encode(Rebuild(log, engine).run()).decode())
     except RebuildError as error:
         sys.exit(str(error))

@@ -8,6 +8,7 @@ has lost is published again, as far back as `resume_from` says.
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import redis
 import sqlalchemy as sa
@@ -26,6 +27,7 @@ from shared.log.positions import ASYNCHRONOUS_COMMIT, advance, read_position, un
 from shared.log.process import run_followers
 from shared.log.runs import Recorded
 from shared.logging import configure_logging
+from shared.objects import open_store
 from shared.telemetry import configure_telemetry
 
 RELAY = "status.relay"
@@ -126,7 +128,7 @@ def main() -> None:
     settings = StatusSettings()
     configure_logging(settings.log_format, settings.log_level)
     configure_telemetry(RELAY, settings.telemetry_options)
-    log = EventLog(settings.database_url)
+    log = EventLog(settings.database_url, open_store=partial(open_store, settings))
     engine = create_engine(settings.sqlalchemy_url, options=ASYNCHRONOUS_COMMIT)
     retention = settings.stream_retention
     streams = StreamPublisher(settings.redis_url, retention=retention, max_length=settings.stream_max_length)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -90,7 +91,9 @@ async def open_resources(settings: StatusSettings) -> AsyncIterator[Resources]:
     )
     quiet = QuietRedis(redis)
     try:
-        async with AsyncEventLog(settings.database_url, pool_size=CONNECTIONS) as log:
+        async with AsyncEventLog(
+            settings.database_url, pool_size=CONNECTIONS, open_store=partial(open_store, settings)
+        ) as log:
             yield Resources(
                 tables=Tables(engine),
                 log=log,

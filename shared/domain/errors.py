@@ -8,6 +8,7 @@
     ├── Forbidden               the caller may not do this
     ├── Refused                 right request, wrong moment: the record says no
     │   ├── AlreadyFinished     the task has ended
+    │   ├── Archived            the task ended long ago, and its history is closed
     │   ├── KeyReused           an idempotency key came back with another body
     │   ├── NotClaimable        the attempt is not the next one of a waiting task
     │   ├── NotRerunnable       a new run cannot begin where it is to
@@ -80,6 +81,12 @@ class AlreadyFinished(Refused):
     """The task has ended, and an ended task does not change."""
 
     code = "task_already_finished"
+
+
+class Archived(Refused):
+    """The task's history is in an archive, to which nothing is added."""
+
+    code = "task_archived"
 
 
 class KeyReused(Refused):

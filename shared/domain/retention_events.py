@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from shared.domain.events import EVENTS, Event
+from shared.domain.outputs import ObjectRef
 
 RETENTION_ID = UUID("6d1f0b52-93c7-5a4e-8a0d-2b9f4c7e1d38")
 """The id of the stream, the same in every log."""
@@ -37,6 +38,24 @@ class ExecutionsExpired(RetentionEvent, frozen=True, kw_only=True):
 
     before: datetime
     through: int
+
+
+@EVENTS.add
+class StreamsArchived(RetentionEvent, frozen=True, kw_only=True):
+    """Streams of runs that ended long ago were moved to an object, and are closed for ever.
+
+    It holds so many `events`, from `first_position` to `last_position`, of so many `runs` and their branches: `streams`
+    together.
+    """
+
+    TOPIC: ClassVar[str] = "retention.streams_archived"
+
+    archive: ObjectRef
+    first_position: int
+    last_position: int
+    events: int
+    streams: int
+    runs: int
 
 
 @EVENTS.add

@@ -1,6 +1,8 @@
 """The event log for asyncio code: the same rows, the same order, no thread in between."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
 from uuid import UUID
@@ -15,6 +17,17 @@ from shared.domain.events import EVENTS, Event
 from shared.domain.execution import WorkflowExecution, fold
 from shared.domain.execution_events import StageOpened
 from shared.domain.schedule import Schedule
+from shared.log.archived_events import Row
+from shared.log.archives import (
+    BETWEEN,
+    CLOSED,
+    OF_STREAMS,
+    Archive,
+    Archives,
+    OpenStore,
+    has_no_gap,
+    newest_each,
+)
 from shared.log.mapper import MsgspecMapper
 from shared.log.recorder import (
     BY_INDEX,
@@ -28,7 +41,7 @@ from shared.log.recorder import (
     Guard,
     append_statement,
 )
-from shared.log.runs import Recorded, branch_streams, folded, guard_of, in_order, run_of
+from shared.log.runs import Recorded, archived, branch_streams, folded, guard_of, in_order, run_of
 from shared.log.schedules import FORMAT, SNAPSHOT, decode_snapshot, folded_schedule
 
 STAGES = (
@@ -65,7 +78,16 @@ class AsyncEventLog:
     Every method raises Unavailable when PostgreSQL does not answer within `timeout_seconds`.
     """
 
-    def __init__(self, database_url: str, *, pool_size: int = 8, timeout_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        pool_size: int = 8,
+        timeout_seconds: float = 5.0,
+        open_store: OpenStore | None = None,
+    ) -> None:
+        """`open_store` opens the store that holds archives; without one they cannot be read."""
+        self._archives = Archives(open_store)
         self._mapper = MsgspecMapper()
         self._pool = AsyncConnectionPool(
             database_url,
@@ -88,13 +110,16 @@ class AsyncEventLog:
     async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> list[int]:
         """Append all or none and return their positions.
 
-        Raises VersionConflict when a version is taken or the stream of the `guard` has moved on, and Unavailable when
-        it cannot be known whether the rows were stored: sending the same again, under the same ids, is safe.
+        Raises VersionConflict when a version is taken or the stream of the `guard` has moved on, Archived when a run is
+        to go on that is in an archive, and Unavailable when it cannot be known whether the rows were stored: sending
+        the same again, under the same ids, is safe.
         """
         stored = [self._mapper.to_stored_event(event) for event in events]
         try:
             return await self._append(stored, guard)
         except psycopg.errors.UniqueViolation as error:
+            if error.diag.constraint_name == CLOSED and events[0].originator_version > 1:
+                raise archived(run_of(events[0])) from error
             raise VersionConflict(events[0].originator_id) from error
         except ConnectionLost:
             return await self._find_own(stored) or await self._append_again(stored, guard)
@@ -137,6 +162,8 @@ class AsyncEventLog:
     async def executions(self, task_ids: Sequence[UUID]) -> list[WorkflowExecution]:
         """Return those of the runs that the log knows, read in one question, or two with branches; in no order."""
         streams = await self.streams(task_ids)
+        if missing := set(task_ids) - {recorded.event.originator_id for recorded in streams}:
+            streams = list(in_order(streams, self._decoded(await self._archived(missing))))
         branches = branch_streams(streams)
         events: dict[UUID, list[Event]] = {}
         for recorded in in_order(streams, await self.streams(branches) if branches else ()):
@@ -154,7 +181,9 @@ class AsyncEventLog:
     async def newest_of(self, originator_ids: Sequence[UUID], topics: Sequence[str]) -> list[Event]:
         """Return for each of some streams its newest event of these topics; nothing for one that has none."""
         rows = await self._query(NEWEST_OF, (list(originator_ids), list(topics)))
-        stored = (StoredEvent(row[0], row[1], row[2], bytes(row[3])) for row in rows)
+        stored = [StoredEvent(row[0], row[1], row[2], bytes(row[3])) for row in rows]
+        if missing := set(originator_ids) - {event.originator_id for event in stored}:
+            stored += [event for _, event in newest_each(await self._archived(missing), topics)]
         return [self._mapper.to_domain_event(each) for each in stored]
 
     async def touched(self, after: int, until: int) -> list[UUID]:
@@ -164,24 +193,48 @@ class AsyncEventLog:
     async def history(self, task_id: UUID, *, after: int = 0, limit: int = NO_LIMIT) -> list[Recorded]:
         """Return up to `limit` events of a run and its branches with positions greater than `after`, oldest first."""
         stages = self._recorded(await self._query(STAGES, (task_id, StageOpened.TOPIC)))
-        return await self.streams([task_id, *branch_streams(stages)], after=after, limit=limit)
+        found = await self.streams([task_id, *branch_streams(stages)], after=after, limit=limit)
+        if found:
+            return found
+        # The branches of an archived run are told by its own stream, which is there as a whole.
+        own = self._decoded(await self._archived([task_id]))
+        whole = in_order(own, self._decoded(await self._archived(branch_streams(own)))) if own else ()
+        return [recorded for recorded in whole if recorded.position > after][:limit]
 
     async def streams(self, originator_ids: Sequence[UUID], *, after: int = 0, limit: int = NO_LIMIT) -> list[Recorded]:
         """Return up to `limit` events of some streams with positions greater than `after`, in the order of the log."""
-        return self._recorded(await self._query(STREAMS, (list(originator_ids), after, NO_LIMIT, limit)))
+        found = self._recorded(await self._query(STREAMS, (list(originator_ids), after, NO_LIMIT, limit)))
+        if found or after:
+            return found
+        return self._decoded(await self._archived(originator_ids))[:limit]
 
     async def latest(self, originator_id: UUID) -> Recorded | None:
         """Return the newest event of one stream, or None when it has none."""
         recorded = self._recorded(await self._query(LATEST, (originator_id,)))
+        recorded = recorded or self._decoded(await self._archived([originator_id]))[-1:]
         return recorded[0] if recorded else None
 
     async def read(self, after: int, *, limit: int = 500, topics: Sequence[str] = ()) -> list[Recorded]:
         """Return up to `limit` events whose positions are greater than `after`, in order."""
-        return self._recorded(await self._query(READ, (after, list(topics or EVENTS.topics), limit)))
+        wanted = list(topics or EVENTS.topics)
+        rows = await self._query(READ, (after, wanted, limit))
+        if len(wanted) == len(EVENTS.topics) and has_no_gap(rows, after):
+            return self._recorded(rows)
+        until = rows[-1][0] if len(rows) == limit else NO_LIMIT
+        archives = await self._select_archives(BETWEEN, (after, until))
+        if not archives:
+            return self._recorded(rows)
+        merged = partial(self._archives.merged, _stored(rows), archives, after=after, until=until, limit=limit)
+        return self._decoded(await asyncio.to_thread(merged, topics=frozenset(wanted)))
 
     async def newest(self, until: int) -> Recorded | None:
         """Return the newest event whose position is not greater than `until`, or None when there is none."""
         recorded = self._recorded(await self._query(NEWEST, (until, list(EVENTS.topics))))
+        reached = recorded[0].position if recorded else 0
+        if reached < until and (archives := await self._select_archives(BETWEEN, (reached, until))):
+            found = await asyncio.to_thread(self._archives.newest, archives, until, frozenset(EVENTS.topics))
+            if found is not None and found[0] > reached:
+                recorded = self._decoded([found])
         return recorded[0] if recorded else None
 
     async def head(self) -> int:
@@ -189,11 +242,18 @@ class AsyncEventLog:
         rows = await self._query(HEAD, ())
         return int(rows[0][0])
 
+    async def _archived(self, streams: Collection[UUID]) -> list[Row]:
+        archives = await self._select_archives(OF_STREAMS, (list(streams),))
+        return await asyncio.to_thread(self._archives.of, archives, streams) if archives else []
+
+    async def _select_archives(self, statement: str, parameters: Any) -> list[Archive]:
+        return [Archive(*row) for row in await self._query(statement, parameters)]
+
     def _recorded(self, rows: Sequence[TupleRow]) -> list[Recorded]:
-        return [
-            Recorded(row[0], self._mapper.to_domain_event(StoredEvent(row[1], row[2], row[3], bytes(row[4]))))
-            for row in rows
-        ]
+        return self._decoded(_stored(rows))
+
+    def _decoded(self, rows: Sequence[Row]) -> list[Recorded]:
+        return [Recorded(position, self._mapper.to_domain_event(stored)) for position, stored in rows]
 
     async def _query(self, statement: str, parameters: Any) -> list[TupleRow]:
         """Fetch what may be asked for twice: a connection that died while it lay in the pool is met only once."""
@@ -213,3 +273,7 @@ class AsyncEventLog:
             # After a restart of the server every pooled connection is dead, not only the one that was met.
             await self._pool.check()
             raise ConnectionLost(NO_ANSWER) from error
+
+
+def _stored(rows: Sequence[TupleRow]) -> list[Row]:
+    return [(row[0], StoredEvent(row[1], row[2], row[3], bytes(row[4]))) for row in rows]

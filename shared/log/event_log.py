@@ -1,6 +1,6 @@
 """The event log as services use it: append, read a stream, read all from a position on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,8 @@ from shared.domain.errors import VersionConflict
 from shared.domain.events import EVENTS, Event
 from shared.domain.execution import WorkflowExecution, fold
 from shared.domain.schedule import Schedule
+from shared.log.archived_events import Row
+from shared.log.archives import BETWEEN, OF_STREAMS, Archive, Archives, OpenStore, has_no_gap, newest_each
 from shared.log.clock import NOW
 from shared.log.mapper import MsgspecMapper
 from shared.log.recorder import NO_LIMIT, SCHEMA, Guard, OneTripRecorder
@@ -35,7 +37,9 @@ class EventLog(Application[UUID]):
 
     name = "blotter"
 
-    def __init__(self, database_url: str, *, pool_size: int = 1) -> None:
+    def __init__(self, database_url: str, *, pool_size: int = 1, open_store: OpenStore | None = None) -> None:
+        """`open_store` opens the store that holds archives; without one they cannot be read."""
+        self.archives = Archives(open_store)
         super().__init__(environment(database_url, pool_size=pool_size))
 
     @property
@@ -77,16 +81,24 @@ class EventLog(Application[UUID]):
         run = folded(task_id, stream)
         wanted = [branch_id(task_id, opening, step, symbol)]
         wanted += [branch.id for branch in run.branches_into(step, symbol)]
-        branches = self.streams(wanted)
+        branches = self.decoded(self.stored_streams(wanted))
         if run.was_restarted:  # what its branches did before and after counts in the order of the log only
             return folded(task_id, stream, branches)
         fold(run, (recorded.event for recorded in branches))
         return run
 
     def streams(self, originator_ids: Sequence[UUID], *, until: int | None = None) -> list[Recorded]:
-        """Return the events of some streams in the order of the log."""
-        found = self._own_recorder.select_streams(originator_ids, until=NO_LIMIT if until is None else until)
-        return [Recorded(position, self.mapper.to_domain_event(stored)) for position, stored in found]  # type: ignore[arg-type]
+        """Return the events of some streams in the order of the log; from an archive when the table has none."""
+        end = NO_LIMIT if until is None else until
+        found = self._own_recorder.select_streams(originator_ids, until=end)
+        if not found:
+            found = [row for row in self._archived(originator_ids) if row[0] <= end]
+        return self.decoded(found)
+
+    def stored_streams(self, originator_ids: Sequence[UUID]) -> list[Row]:
+        """Return what the table has of some streams, as it is stored."""
+        rows: list[Row] = self._own_recorder.select_streams(originator_ids, until=NO_LIMIT)
+        return rows
 
     def schedule(self, schedule_id: UUID) -> Schedule:
         """Return the schedule as its stream says: from its newest snapshot on. Raises NotFound."""
@@ -97,6 +109,8 @@ class EventLog(Application[UUID]):
     def newest_of(self, originator_ids: Sequence[UUID], topics: Sequence[str]) -> list[Event]:
         """Return for each of some streams its newest event of these topics; nothing for one that has none."""
         found = self._own_recorder.select_newest(originator_ids, topics)
+        if missing := set(originator_ids) - {stored.originator_id for stored in found}:
+            found += [stored for _, stored in newest_each(self._archived(missing), topics)]
         return [self.mapper.to_domain_event(stored) for stored in found]  # type: ignore[misc]
 
     def have_all_ended(self, branches: Sequence[UUID]) -> bool:
@@ -105,22 +119,50 @@ class EventLog(Application[UUID]):
 
     def stream(self, originator_id: UUID, *, gt: int | None = None, lte: int | None = None) -> list[Event]:
         """Return the events of one stream, oldest first."""
-        return [
-            self.mapper.to_domain_event(stored)  # type: ignore[misc]
-            for stored in self.recorder.select_events(originator_id, gt=gt, lte=lte)
-        ]
+        found = list(self.recorder.select_events(originator_id, gt=gt, lte=lte))
+        if not found and not gt:
+            archived = self._archived([originator_id])
+            found = [stored for _, stored in archived if lte is None or stored.originator_version <= lte]
+        return [self.mapper.to_domain_event(stored) for stored in found]  # type: ignore[misc]
 
     def latest(self, originator_id: UUID) -> Event | None:
         """Return the newest event of one stream, None when it has none."""
-        newest = self.recorder.select_events(originator_id, desc=True, limit=1)
+        newest = list(self.recorder.select_events(originator_id, desc=True, limit=1))
+        if not newest:
+            newest = [stored for _, stored in self._archived([originator_id])[-1:]]
         return self.mapper.to_domain_event(newest[0]) if newest else None  # type: ignore[return-value]
 
     def read(self, after: int, *, limit: int = 500, topics: Sequence[str] = ()) -> list[Recorded]:
         """Return up to `limit` events whose positions are greater than `after`, in order."""
-        notifications = self.recorder.select_notifications(
-            after, limit, topics=list(topics or EVENTS.topics), inclusive_of_start=False
-        )
-        return [Recorded(n.id, self.mapper.to_domain_event(n)) for n in notifications]  # type: ignore[arg-type]
+        return self.decoded(self.stored(after, limit=limit, topics=topics or EVENTS.topics))
+
+    def stored(self, after: int, *, limit: int, topics: Sequence[str] = ()) -> list[Row]:
+        """Return the same as it is stored, without topics also what this version cannot read."""
+        page: list[Row] = [
+            (notification.id, notification)
+            for notification in self.recorder.select_notifications(
+                after, limit, topics=list(topics), inclusive_of_start=False
+            )
+        ]
+        if len(topics) in (0, len(EVENTS.topics)) and has_no_gap(page, after):
+            return page
+        until = page[-1][0] if len(page) == limit else NO_LIMIT
+        archives = self._select_archives(BETWEEN, (after, until))
+        if not archives:
+            return page
+        wanted = frozenset(topics) or None
+        return self.archives.merged(page, archives, after=after, until=until, limit=limit, topics=wanted)
+
+    def decoded(self, rows: Iterable[Row]) -> list[Recorded]:
+        """Return stored rows as events. Raises MapperDeserialisationError for one that this version cannot read."""
+        return [Recorded(position, self.mapper.to_domain_event(stored)) for position, stored in rows]  # type: ignore[arg-type]
+
+    def _select_archives(self, statement: str, parameters: tuple[Any, ...]) -> list[Archive]:
+        return self._own_recorder.select_archives(statement, parameters)  # type: ignore[no-any-return]
+
+    def _archived(self, streams: Collection[UUID]) -> list[Row]:
+        archives = self._select_archives(OF_STREAMS, (list(streams),))
+        return self.archives.of(archives, streams) if archives else []
 
     def head(self) -> int:
         """Return the position of the newest event, 0 when there is none."""

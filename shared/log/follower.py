@@ -59,7 +59,7 @@ class Follower:
     """
 
     def __init__(self, log: EventLog, database_url: str, handler: Handler, *, pace: timedelta = timedelta()) -> None:
-        self._decode = log.mapper.to_domain_event
+        self._log = log
         self._database_url = database_url
         self._handler = handler
         self._pace = pace
@@ -91,7 +91,8 @@ class Follower:
         return False
 
     def _follow(self, connection: psycopg.Connection, stop: threading.Event) -> None:
-        tail = Tail(connection, self._decode, self._handler.topics, self._handler.start())
+        decode, archives = self._log.mapper.to_domain_event, self._log.archives
+        tail = Tail(connection, decode, self._handler.topics, self._handler.start(), archives=archives)
         ready_at = 0.0
         self.active.set()
         logger.info("follower.active", follower=self._handler.name, position=tail.position)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
@@ -22,6 +23,19 @@ def positions_table(metadata: sa.MetaData) -> sa.Table:
         sa.Column("position", sa.BigInteger, nullable=False),
         sa.Column("moved_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     )
+
+
+_TABLES = (
+    "SELECT format('SELECT min(position) FROM %I.%I', table_schema, table_name) "
+    "FROM information_schema.columns WHERE table_name = 'positions' AND column_name = 'follower'"
+)
+
+
+def slowest_position(connection: psycopg.Connection) -> int | None:
+    """Return the position of the follower that has come least far, of all services; None when nobody follows."""
+    statements = [row[0] for row in connection.execute(_TABLES)]
+    rows = [connection.execute(statement).fetchone() for statement in statements]
+    return min((row[0] for row in rows if row and row[0] is not None), default=None)
 
 
 class AlreadyProcessed(Exception):

@@ -8,7 +8,7 @@ from uuid import UUID
 from shared.domain.branch import branch_id
 from shared.domain.branch_events import BranchEvent
 from shared.domain.deciding import guarded_version
-from shared.domain.errors import NotFound
+from shared.domain.errors import Archived, NotFound
 from shared.domain.events import Event
 from shared.domain.execution import WorkflowExecution, fold
 from shared.domain.execution_events import StageOpened
@@ -54,6 +54,14 @@ def guard_of(execution: WorkflowExecution, events: Sequence[Event]) -> Guard | N
     """Return what `events`, decided on `execution`, need to be appended safely."""
     version = guarded_version(execution, events)
     return None if version is None else Guard(execution.id, version)
+
+
+def archived(task_id: UUID) -> Archived:
+    """Return the error for a task that is to go on although its history is in an archive."""
+    return Archived(
+        f"Task {task_id} ended long ago: its history is in an archive, and nothing is added to it any more. Run it "
+        f"once more as a new task: POST /api/tasks/{task_id}/rerun."
+    )
 
 
 def task_not_found(task_id: UUID | str) -> NotFound:

@@ -7,6 +7,8 @@ from typing import Any
 import psycopg
 from eventsourcing.persistence import StoredEvent
 
+from shared.log.archived_events import Row
+from shared.log.archives import BETWEEN, Archive, Archives, has_no_gap
 from shared.log.recorder import CHANNEL, EVENTS_TABLE, SCHEMA
 from shared.log.runs import Recorded
 
@@ -22,6 +24,8 @@ which wants few of them does not pass over the same ones again each time it wake
 class Tail:
     """What comes after `position`. The connection is to commit by itself, and to read by index (`BY_INDEX`).
 
+    Where positions are missing, `archives` are asked for: at the end of the log that costs nothing.
+
     `caught_up` tells that the last `read` came to the end of the log.
     """
 
@@ -31,11 +35,14 @@ class Tail:
         decode: Callable[[StoredEvent], Any],
         topics: Sequence[str],
         position: int,
+        *,
+        archives: Archives | None = None,
     ) -> None:
         self._connection = connection
         self._decode = decode
         self._topics = list(topics)
         self.position = position
+        self._archives = archives
         self.caught_up = False
         connection.execute(f"LISTEN {CHANNEL}")
 
@@ -43,13 +50,27 @@ class Tail:
         """Return the next events of the topics, none when there are none among the next ones of all."""
         rows = self._connection.execute(FOLLOW.encode(), (self._topics, self.position), prepare=True, binary=True)
         events = rows.fetchall()
-        self.position = events[-1][0] if events else self.position
         self.caught_up = len(events) < BATCH
-        return [
-            Recorded(number, self._decode(StoredEvent(stream, version, topic, state)))
-            for number, stream, version, topic, state in events
-            if state is not None
-        ]
+        found = [(number, StoredEvent(*stored)) for number, *stored in events if stored[-1] is not None]
+        reached = events[-1][0] if events else self.position
+        if self._archives is not None and not has_no_gap(events, self.position):
+            found, reached = self._with_archived(self._archives, found, reached)
+        self.position = reached
+        return [Recorded(number, self._decode(stored)) for number, stored in found]
+
+    def _with_archived(self, archives: Archives, found: list[Row], until: int) -> tuple[list[Row], int]:
+        """Return what archives have beside `found`, and how far that goes: a page, and the rest with the next one."""
+        rows = self._connection.execute(BETWEEN.encode(), (self.position, until), prepare=True)
+        within = [Archive(*row) for row in rows.fetchall()]
+        if not within:
+            return found, until
+        merged = archives.merged(
+            found, within, after=self.position, until=until, limit=BATCH, topics=frozenset(self._topics)
+        )
+        if len(merged) < BATCH or merged[-1][0] == until:
+            return merged, until
+        self.caught_up = False
+        return merged, merged[-1][0]
 
     def wait(self, patience: timedelta) -> bool:
         """Wait until something is appended, and tell whether it was; return within `patience`."""

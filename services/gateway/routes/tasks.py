@@ -189,7 +189,7 @@ async def retry_task(request: Request, caller: Trader, task_id: TaskId, _: Nothi
 
     Nothing that is done is done again. A task that had ended keeps its id; its result, its error, its retries and its
     time at work begin anew. Doing it again changes nothing: a retry that is due stays so (202), and a task that waits
-    since it had ended is refused (409).
+    since it had ended is refused (409), as is one that ended so long ago that its history is in an archive.
     """
     execution = await components(request).retries.retry(caller, task_id)
     return json_response(await components(request).reading.document(execution), HTTPStatus.ACCEPTED)

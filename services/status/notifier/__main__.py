@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -18,6 +19,7 @@ from services.status.notifier.sending import Sender
 from services.status.settings import StatusSettings
 from shared.log.event_log import EventLog
 from shared.logging import configure_logging
+from shared.objects import open_store
 from shared.published.streams import STREAMS
 from shared.published.subscription import Subscription
 from shared.telemetry import configure_telemetry
@@ -34,7 +36,7 @@ async def run(settings: StatusSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     engine = create_engine(settings.sqlalchemy_url, pool_size=CONNECTIONS)
-    log = EventLog(settings.database_url)
+    log = EventLog(settings.database_url, open_store=partial(open_store, settings))
     poster, channels = Poster(settings.networks), Channels(settings.networks)
     delivering = Delivering(
         engine, Sender(log, engine, poster, channels, settings.sealer()), lease=settings.delivery_lease

@@ -202,6 +202,7 @@ def installed(settings: ExecutorSettings, log: EventLog) -> ExecutorSettings:
 WOULD = {
     "results": {"found": 1, "given_a_time_to_live": 1},
     "executions": {"expired": 1},
+    "log": {"runs": 0, "events": 0, "archives": 0, "pruned": 0},
     "objects": {"found": 2, "referenced": 1, "kept_young": 0, "deleted": 1, "freed_bytes": 6},
 }
 
@@ -223,6 +224,7 @@ def test_by_hand_it_says_in_json_what_it_would_do_and_what_it_did(installed: Exe
     assert {each.kind: each.counts for each in again.kinds} == {
         "results": {"found": 1, "given_a_time_to_live": 0},
         "executions": {"expired": 0},
+        "log": WOULD["log"],
         "objects": {"found": 1, "referenced": 1, "kept_young": 0, "deleted": 0, "freed_bytes": 0},
     }
     assert len(expired(log)) == 1

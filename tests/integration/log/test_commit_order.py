@@ -21,7 +21,7 @@ WRITERS = 4
 APPENDS = 400
 EVENTS_PER_APPEND = 2
 
-LOCK = "LOCK TABLE log.blotter_events IN EXCLUSIVE MODE;"
+LOCK = "LOCK TABLE log.append_order IN EXCLUSIVE MODE;"
 UNLOCKED_APPEND = APPEND.replace("append_events", "append_events_unlocked")
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 

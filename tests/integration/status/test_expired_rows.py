@@ -17,6 +17,7 @@ from shared.domain.execution import WorkflowExecution
 from shared.log.event_log import EventLog
 from tests.builders import NOW, complete_all, complete_next, outcome, running, stamp, submitted, with_order
 from tests.cleanups import cleanup_finished, executions_expired
+from tests.integration.log.archive_shelf import shelf
 from tests.projection_check import differences
 
 Project = Callable[[], None]
@@ -114,6 +115,27 @@ def test_a_rebuild_comes_to_the_same_rows_however_the_log_is_cut_into_batches(
     assert left(engine) == shown
     assert differences(settings.database_url) == []
     assert shown["orders"] == {late.id}
+
+
+def test_a_rebuild_reads_archives(settings: StatusSettings, log: EventLog, engine: sa.Engine, project: Project) -> None:
+    """Runs whose rows have expired stay away, and those whose rows are still there keep them, to the letter."""
+    with shelf(settings.database_url, settings.home) as desk:
+        early = [desk.ended() for _ in range(3)]
+        through = log.head()
+        late = [desk.ended() for _ in range(3)]
+        log.append([executions_expired(through)])
+        desk.young()
+        project()
+        with engine.connect() as connection:
+            before = connection.execute(sa.select(workflow_executions).order_by("task_id")).all()
+        assert desk.kind().run(dry_run=False)["runs"] == 6
+        Rebuild(desk.log, engine).run()
+        with engine.connect() as connection:
+            after = connection.execute(sa.select(workflow_executions).order_by("task_id")).all()
+        shown = left(engine)["workflow_executions"]
+        assert after == before
+        assert ({run.id for run in late} <= shown, {run.id for run in early} & shown) == (True, set())
+        assert differences(settings.database_url, lambda: desk.store) == []
 
 
 def test_rows_are_removed_with_their_position_in_one_transaction(

@@ -31,6 +31,7 @@ CASES: list[tuple[BlotterError, int, str]] = [
     (ForeignHost("x"), 403, "host_not_allowed"),
     (errors.Refused("x"), 409, "refused"),
     (errors.AlreadyFinished("x"), 409, "task_already_finished"),
+    (errors.Archived("x"), 409, "task_archived"),
     (errors.KeyReused("x"), 409, "idempotency_key_reused"),
     (errors.NotClaimable("x"), 409, "not_claimable"),
     (errors.NotRerunnable("x"), 409, "not_rerunnable"),
