@@ -46,6 +46,7 @@ for command in (
     cleanup.cleanup,
     tasks.submit,
     tasks.show,
+    tasks.events,
     tasks.cancel,
     tasks.retry,
     tasks.rerun,

@@ -1,4 +1,4 @@
-"""`blotter submit`, `show`, `cancel`, `retry`, `rerun`: tasks."""
+"""`blotter submit`, `show`, `events`, `cancel`, `retry`, `rerun`: tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from infra.cli.arguments import AsJson, Priority, Url, json_object
 from infra.cli.client import Client
 from infra.cli.failures import CommandError, RefusedError
-from infra.cli.output import console, say
+from infra.cli.output import console, say, table
 from infra.cli.reports import report
 from infra.cli.settings import gateway
 from infra.cli.watching import watch as watch_task
@@ -57,6 +57,22 @@ def show(
             typer.echo(json.dumps(found, indent=2))
             return
         report(console(), found, list(client.items(f"/api/tasks/{task}/steps")))
+
+
+def events(
+    task: Annotated[str, typer.Argument(help="The id that submit printed.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One event a line, for programs.")] = False,
+    url: Url = None,
+) -> None:
+    """Show the history of a task, oldest first, wherever it is kept by now."""
+    with gateway(url) as client:
+        found = client.items(f"/api/tasks/{task}/events", limit="500")
+        if as_json:
+            for event in found:
+                typer.echo(json.dumps(event))
+            return
+        rows = [(each["position"], each["at"], each["type"], each["actor"]) for each in found]
+    table(console(), "History", ["position", "at", "what", "by"], rows)
 
 
 def cancel(

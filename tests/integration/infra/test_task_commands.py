@@ -104,6 +104,19 @@ def test_a_run_that_failed_is_exit_code_1(gateway: FakeGateway, blotter: Blotter
     assert "PermanentError in trade: no cash" in ended.out
 
 
+def test_events_tells_the_whole_history_page_after_page(gateway: FakeGateway, blotter: Blotter) -> None:
+    """In a table, oldest first, or as one document a line."""
+    first, second = (
+        {"position": position, "at": "2026-01-30T14:30:00Z", "type": what, "actor": "user:ada", "data": {}}
+        for position, what in ((7, "execution.submitted"), (9, "execution.succeeded"))
+    )
+    gateway.on("GET /api/tasks/t-1/events?limit=500", {"items": [first], "next_cursor": "7"})
+    gateway.on("GET /api/tasks/t-1/events?limit=500&cursor=7", {"items": [second], "next_cursor": None})
+    shown = [line.split() for line in blotter("events", "t-1").out.splitlines() if "execution." in line]
+    assert shown == [[str(each[name]) for name in ("position", "at", "type", "actor")] for each in (first, second)]
+    assert [json.loads(line) for line in blotter("events", "t-1", "--json").out.splitlines()] == [first, second]
+
+
 def test_show_as_json_is_what_the_gateway_said(gateway: FakeGateway, blotter: Blotter) -> None:
     """For programs: the answer itself, and nothing else on standard output."""
     gateway.on("GET /api/tasks/t-1", RUNNING)
