@@ -1,5 +1,6 @@
 """What the journals of a run's main line and of its branches have in common: the record so far, and calling a step."""
 
+import logging
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -113,6 +114,6 @@ class AttemptJournal(Generic[AnyAttempt]):
     def _record(self, step: str, symbol: str | None) -> StepRecord | None:
         return self._attempt.execution.steps.get((step, symbol))
 
-    def _report(self, event: str, step: Step, symbol: str | None, **more: Any) -> None:
+    def _report(self, event: str, step: Step, symbol: str | None, *, level: int = logging.INFO, **more: Any) -> None:
         elapsed = self._attempt.now() - self._attempt.step_started_at
-        logger.info(event, step=step.name, symbol=symbol, seconds=round(elapsed.total_seconds(), 6), **more)
+        logger.log(level, event, step=step.name, symbol=symbol, seconds=round(elapsed.total_seconds(), 6), **more)

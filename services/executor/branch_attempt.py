@@ -123,7 +123,13 @@ class BranchAttempt:
             branch.run.fail_in_stage(stamp, failure=failure, step=step, symbol=symbol)
             branch.close(stamp, attempt=self.number, reason=failure.message)
 
-        self.append(decide)
+        try:
+            self.append(decide)
+        finally:
+            # The append raises Stopped, for the member closes in it; what somebody else has ended the run by is theirs.
+            if (ended := self.execution.failure) is not None and ended.failure == failure:
+                about = {"step": step, "symbol": symbol, "error": failure.type}
+                logger.error("execution.failed", **about, traceback=failure.traceback)
         raise Stopped
 
     def remaining(self) -> timedelta:

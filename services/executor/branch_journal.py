@@ -1,11 +1,13 @@
 """The engine's journal on one branch: one position, each of whose ends is one event in the branch's own stream."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from services.executor.attempt_journal import AttemptJournal
 from services.executor.branch_attempt import BranchAttempt
 from services.executor.interruption import stop_if_ending
+from shared.domain.catalogue import OnError
 from shared.domain.failures import Failure
 from shared.workflow.codec import encode_output
 from shared.workflow.engine import Member, Stopped
@@ -55,5 +57,6 @@ class BranchJournal(AttemptJournal[BranchAttempt]):
                     stamp, attempt=self._attempt.number, failure=failure, started_at=self._attempt.step_started_at
                 )
             )
-            self._report("step.failed", step, symbol, error=failure.type, traceback=failure.traceback)
+            level = logging.INFO if step.on_error is OnError.COLLECT else logging.ERROR
+            self._report("step.failed", step, symbol, level=level, error=failure.type, traceback=failure.traceback)
         raise Stopped

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import structlog
 
 from shared.domain.branch import Branch
 from shared.domain.branch_events import BranchAttemptStarted
@@ -271,13 +272,31 @@ def test_a_member_may_not_trade() -> None:
     assert bench.venue.received == []
 
 
+@pytest.mark.parametrize(("on_error", "level"), [("fail", "error"), ("collect", "info")])
+def test_a_failure_that_ends_the_run_is_an_error_in_the_log_with_its_traceback(on_error: Any, level: str) -> None:
+    """One that is collected is on record with its traceback too, and no error of the run."""
+
+    def body(ctx: Context, symbol: str) -> str:
+        raise ValueError("no such thing")
+
+    bench = Bench(looking(body, on_error=on_error))
+    run = bench.opened(*SYMBOLS)
+    with structlog.testing.capture_logs() as logs:
+        bench.run_member(run, "AAPL")
+    (line,) = (line for line in logs if line["event"] == "step.failed")
+    assert (line["log_level"], line["step"], line["symbol"]) == (level, "look", "AAPL")
+    assert "ValueError: no such thing" in line["traceback"]
+
+
 @pytest.mark.parametrize(("gone", "type_"), [(True, "strategy_not_loaded"), (False, "definition_changed")])
 def test_a_run_whose_definition_is_gone_fails_from_its_member(*, gone: bool, type_: str) -> None:
     """With the sentence that says what to do; the member closes, and is not said to have failed by itself."""
     bench = Bench(beside([]))
     run = bench.opened(*SYMBOLS)
     bench.deploy(*([] if gone else [Workflow("beside", title="Another")]))
-    bench.run_member(run, "AAPL")
+    with structlog.testing.capture_logs() as logs:
+        bench.run_member(run, "AAPL")
+    assert ("execution.failed", "error", type_) in [(x["event"], x["log_level"], x.get("error")) for x in logs]
     failure = bench.log.execution(run.id).failure
     assert failure is not None
     assert (failure.failure.type, failure.step, failure.symbol) == (type_, "look", "AAPL")
