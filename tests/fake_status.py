@@ -12,11 +12,16 @@ from uuid import UUID
 import httpx
 import msgspec
 
+from services.status.alert_projection import evolved
+from services.status.cursors import AlertCursor, decode_alert_cursor, encode_alert_cursor
+from services.status.filters import AlertFilter
 from services.status.retention_projection import cleanup_row
 from services.status.schedule_rows import history_row
 from services.status.seen_workers import worker_views
 from services.status.telemetry import place_of, trace_document
 from shared.documents import order_document, step_document, task_document
+from shared.domain.alert import Alert, alert_document
+from shared.domain.alert_events import AlertEvent
 from shared.domain.execution import WorkflowExecution
 from shared.domain.phases import Phase, status
 from shared.domain.retention_events import CleanupFinished
@@ -41,6 +46,7 @@ PARTS = (
     "projector",
     "relay",
     "notifier",
+    "alerter",
     "dispatcher",
     "results",
     "orders",
@@ -109,6 +115,7 @@ class FakeStatus:
         self.down: set[str] = set()
         self.queues = FakeQueues()
         self._cleanups: dict[int, dict[str, Any]] = {}
+        self.alerts: dict[UUID, Alert] = {}
         self.telemetry = MemoryStore()
         self.webhooks = FakeWebhooks()
         self.position = 0
@@ -159,6 +166,10 @@ class FakeStatus:
         """Project a clean-up."""
         self._cleanups[position] = cleanup_row(position, event)
 
+    def show_alert(self, *events: AlertEvent) -> None:
+        """Project what happens to alerts."""
+        self.alerts = evolved(self.alerts, events)
+
     @property
     def transport(self) -> httpx.AsyncBaseTransport:
         """What a client talks to instead of the network."""
@@ -192,6 +203,8 @@ class FakeStatus:
             return _json(history([row.view for row in self._rows.values()], self.position, query))
         if path == "/queues":
             return _json(self.queues.document([row.view for row in self._rows.values()]))
+        if path == "/alerts":
+            return self._list_alerts(query)
         if path == "/cleanups":
             return self._list_cleanups(query)
         if path == "/schedules":
@@ -227,6 +240,20 @@ class FakeStatus:
             return _problem(503, "unavailable")
         living = {name: beat for name, beat in self._heartbeats.items() if name not in self._silent}
         return _json({"items": worker_views(living, self._heartbeats, datetime.now(UTC))})
+
+    def _list_alerts(self, query: httpx.QueryParams) -> httpx.Response:
+        wanted = AlertFilter.model_validate(dict(query))
+        before = decode_alert_cursor(wanted.cursor) if wanted.cursor is not None else None
+        found = [
+            alert
+            for alert in sorted(self.alerts.values(), key=lambda each: (each.since, each.id), reverse=True)
+            if (wanted.active is None or wanted.active is alert.is_active)
+            and (wanted.kind is None or wanted.kind is alert.kind)
+            and (before is None or (alert.since, alert.id) < tuple(before))
+        ]
+        shown, rest = found[: wanted.limit], found[wanted.limit :]
+        next_cursor = encode_alert_cursor(AlertCursor(shown[-1].since, shown[-1].id)) if rest else None
+        return _json({"items": [alert_document(alert) for alert in shown], "next_cursor": next_cursor})
 
     def _list_cleanups(self, query: httpx.QueryParams) -> httpx.Response:
         cursor, limit = int(query.get("cursor", "0")), int(query.get("limit", "50"))

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from services.status.alert_projection import alert_of, evolved
 from services.status.database import create_engine
 from services.status.projector import TOPICS
 from services.status.queue_projection import queue_row
@@ -16,6 +17,7 @@ from services.status.retention_projection import cleanup_row
 from services.status.rows import order_of, step_of, task_of
 from services.status.schedule_rows import history_row, schedule_row
 from services.status.tables import (
+    alerts,
     cleanups,
     execution_steps,
     metric_buckets,
@@ -30,6 +32,8 @@ from services.status.tables import (
     workflow_executions,
 )
 from services.status.webhook_projection import preferences_row, webhook_row
+from shared.domain.alert import Alert
+from shared.domain.alert_events import AlertEvent
 from shared.domain.execution import WorkflowExecution, fold
 from shared.domain.retention_events import CleanupFinished, ExecutionsExpired
 from shared.domain.schedule import Schedule
@@ -99,6 +103,7 @@ def differences(database_url: str, open_store: OpenStore | None = None) -> list[
             expected.metrics.buckets,
             {(*_place(row), row["figure"], row["bucket"]): row["count"] for row in found[metric_buckets]},
         ),
+        *_compare(alerts, expected.alerts, {row["id"]: alert_of(row) for row in found[alerts]}),
         *_compare(queues, expected.queues, {row["priority"]: dict(row) for row in found[queues]}),
         *_compare(cleanups, expected.cleanups, {row["position"]: dict(row) for row in found[cleanups]}),
         *_compare(
@@ -120,6 +125,7 @@ class _Folded:
     something happens to them."""
 
     def __init__(self, log: EventLog) -> None:
+        self.alerts: dict[UUID, Alert] = {}
         self.runs: dict[UUID, tuple[WorkflowExecution, int]] = {}
         self.schedules: dict[UUID, tuple[Schedule, int]] = {}
         self.history: list[dict[str, Any]] = []
@@ -130,7 +136,9 @@ class _Folded:
         self.webhooks: dict[UUID, list[Recorded]] = {}
         self.preferences: dict[str, dict[str, Any]] = {}
         for recorded in _everything(log):
-            if isinstance(recorded.event, ScheduleEvent):
+            if isinstance(recorded.event, AlertEvent):
+                self.alerts = evolved(self.alerts, [recorded.event])
+            elif isinstance(recorded.event, ScheduleEvent):
                 self._take_in_schedule(recorded)
             elif (row := queue_row(*recorded)) is not None:
                 self.queues[row["priority"]] = row

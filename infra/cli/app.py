@@ -10,6 +10,7 @@ import sys
 import typer
 
 from infra.cli.commands import (
+    alerts,
     cleanup,
     database,
     demo,
@@ -59,6 +60,7 @@ for command in (
     app.command()(command)
 app.add_typer(schedules.app, name="schedule")
 app.add_typer(queues.app, name="queues")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(workers.app, name="workers")
 app.add_typer(objects.app, name="objects")
 app.add_typer(webhooks.app, name="webhooks")

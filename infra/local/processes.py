@@ -30,6 +30,7 @@ SERVICES = (
     Service(name="projector", module="services.status.projector", stops_within=timedelta(seconds=10)),
     Service(name="relay", module="services.status.relay", stops_within=timedelta(seconds=10)),
     Service(name="notifier", module="services.status.notifier", stops_within=timedelta(seconds=30)),
+    Service(name="alerter", module="services.status.alerter", stops_within=timedelta(seconds=10)),
     Service(
         name="status",
         module="services.status",

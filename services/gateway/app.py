@@ -18,6 +18,7 @@ from services.gateway.credentials import Credentials
 from services.gateway.openapi import DocumentedApp
 from services.gateway.queries import refuse_repeated
 from services.gateway.routes import (
+    alerts,
     artifacts,
     asyncapi,
     events,
@@ -72,7 +73,7 @@ def create_app(settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTr
     documented = (
         *(tasks.router, telemetry.router, artifacts.router, orders.router, schedules.router, strategies.router),
         *(queues.router, events.router, live.router, workers.router, maintenance.router, metrics.router),
-        *(webhooks.router, notifications.router),
+        *(webhooks.router, notifications.router, alerts.router),
     )
     for router in documented:
         app.include_router(router, dependencies=[Depends(refuse_repeated), *needs_key])

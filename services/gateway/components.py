@@ -10,6 +10,7 @@ from functools import partial
 import httpx
 from starlette.requests import HTTPConnection
 
+from services.gateway.alert_control import AlertControl
 from services.gateway.artifacts import Artifacts
 from services.gateway.backfills import Backfills
 from services.gateway.bulk_cancellations import BulkCancellations
@@ -71,6 +72,7 @@ class Components:
     previews: Previews
     schedule_reading: ScheduleReading
     queue_control: QueueControl
+    alert_control: AlertControl
     event_feed: EventFeed
     live: Live
     workers: Workers
@@ -129,6 +131,7 @@ async def open_components(
             previews=Previews(checks, now=clock),
             schedule_reading=ScheduleReading(log, schedule_decisions, status, now=clock),
             queue_control=QueueControl(log, status, now=clock),
+            alert_control=AlertControl(log, status, now=clock),
             event_feed=EventFeed(log),
             live=live,
             metrics=Metrics(status),

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import Depends, HTTPException, Path, Request
 
+from shared.domain.alert import alert_not_found
 from shared.domain.errors import NotFound
 from shared.domain.priority import Priority
 from shared.log.runs import task_not_found
@@ -16,6 +17,7 @@ from shared.log.schedules import schedule_not_found
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LONGEST_ECHO = 60
 _LEVEL = Path(json_schema_extra={"enum": [str(level) for level in Priority]}, description="a level")
+_ALERT = Path(json_schema_extra={"format": "uuid"}, description="as GET /api/alerts lists it")
 _ID = Path(json_schema_extra={"format": "uuid"}, description="what POST answered")
 _DELIVERY = Path(json_schema_extra={"format": "uuid"}, description="as the list of deliveries names it")
 
@@ -26,6 +28,10 @@ async def _task_id(request: Request, task_id: Annotated[str, _ID]) -> UUID:
 
 async def _schedule_id(request: Request, schedule_id: Annotated[str, _ID]) -> UUID:
     return _id_of(request, schedule_id, schedule_not_found)
+
+
+async def _alert_id(request: Request, alert_id: Annotated[str, _ALERT]) -> UUID:
+    return _id_of(request, alert_id, alert_not_found)
 
 
 async def _webhook_id(request: Request, webhook_id: Annotated[str, _ID]) -> UUID:
@@ -43,6 +49,7 @@ async def _level(priority: Annotated[str, _LEVEL]) -> Priority:
 
 
 TaskId = Annotated[UUID, Depends(_task_id)]
+AlertId = Annotated[UUID, Depends(_alert_id)]
 ScheduleId = Annotated[UUID, Depends(_schedule_id)]
 WebhookId = Annotated[UUID, Depends(_webhook_id)]
 DeliveryId = Annotated[UUID, Depends(_delivery_id)]

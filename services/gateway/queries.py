@@ -14,6 +14,7 @@ from services.gateway.bodies import STRATEGY_ID, Symbol
 from services.gateway.conditions import Name, Reason, TaskConditions, moment
 from services.gateway.event_types import PushedTypes, Types
 from services.gateway.problems import invalid_input
+from shared.domain.alert_events import AlertKind
 from shared.domain.errors import FieldError
 from shared.domain.orders import OrderState
 from shared.domain.priority import Priority
@@ -160,6 +161,27 @@ class ScheduleQuery(_Query):
     )
     user_id: Name | None = Field(None, description="of this user")
     enabled: _Bool | None = Field(None, description="those that fire by their own times, or those that do not")
+
+
+class AlertQuery(_Query):
+    """Which alerts, raised last first; all conditions must hold."""
+
+    limit: int = Field(50, ge=1, le=500, description="how many at most")
+    cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,200}$")] | None = Field(
+        None, description="next_cursor of the page before"
+    )
+    active: _Bool | None = Field(None, description="those that are still wrong, or those that are resolved")
+    kind: AlertKind | None = Field(None, description="of this kind")
+
+    def parameters(self) -> list[tuple[str, str | int]]:
+        """Return what was asked, in the form in which the status service takes it."""
+        return list(self.model_dump(mode="json", exclude_none=True).items())
+
+
+class NoteQuery(_Query):
+    """What to say to others when an alert is acknowledged."""
+
+    note: Reason | None = Field(None, description="kept with the alert, up to 500 characters")
 
 
 class MetricsQuery(_Query):

@@ -215,6 +215,13 @@ class StatusClient:
             raise _unavailable()
         return _decode(document, _Workers).items
 
+    async def alerts(self, parameters: Parameters) -> bytes:
+        """Return a page of alerts as JSON, raised last first. Raises InvalidInput for a cursor not given out."""
+        document = await self._get("/alerts", parameters)
+        if document is None:
+            raise _unavailable()
+        return document
+
     async def cleanups(self, parameters: Parameters) -> bytes:
         """Return a page of clean-ups as JSON, newest first."""
         document = await self._get("/cleanups", parameters)

@@ -38,6 +38,9 @@
                                  while it is away
     GET /workers                 200 {"items": [`WorkerView` of each]}, by name: those that live and those that did
                                  lately; 503 while Redis is away
+    GET /alerts?active=&kind=&limit=&cursor=
+                                 200 {"items", "next_cursor"}, raised last first; as the log has them, however far the
+                                 tables are behind
     GET /cleanups?limit=&cursor= 200 {"items": [{"position", "started_at", "finished_at", "kinds": [{"kind", "counts",
                                  "seconds", "error"}]}], "next_cursor"}, newest first
     GET /metrics?window_seconds= 200 the figures of docs/metrics.md, all of the position `as_of_position` but for the
@@ -55,7 +58,7 @@
     GET /health/live             200 {"status": "live"}
     GET /health/ready            200 {"status": "ready"|"degraded", "parts": {name: {"up", "detail", ...}}}
                                  parts: database, redis, projector and relay (lag_events, lag_seconds, position),
-                                 notifier, dispatcher, results, orders, workers (count), scheduler
+                                 notifier, alerter, dispatcher, results, orders, workers (count), scheduler
 
 Errors are problem documents: 422 invalid_request with `errors` by field, 404, 503 unavailable. A running task's
 `progress` may hold `step_progress` {"done", "total", "message"}; a task whose result is no longer in the object store
@@ -73,6 +76,7 @@ from services.status import problems
 from services.status.pruning import keep_pruned
 from services.status.resources import open_resources
 from services.status.routes import (
+    alerts,
     asyncapi,
     cleanups,
     health,
@@ -112,6 +116,7 @@ def create_app(settings: StatusSettings) -> FastAPI:
     app.include_router(progress.router)
     app.include_router(queues.router)
     app.include_router(workers.router)
+    app.include_router(alerts.router)
     app.include_router(cleanups.router)
     app.include_router(metrics.router)
     app.include_router(webhooks.router)

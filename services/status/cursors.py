@@ -27,6 +27,13 @@ class ScheduleCursor(NamedTuple):
     schedule_id: UUID
 
 
+class AlertCursor(NamedTuple):
+    """The last alert of a page, by what alerts are sorted on."""
+
+    since: datetime
+    alert_id: UUID
+
+
 class OrderCursor(NamedTuple):
     """The last order of a page, by what orders are sorted on."""
 
@@ -69,6 +76,16 @@ def encode_schedule_cursor(cursor: ScheduleCursor) -> str:
 def decode_schedule_cursor(text: str) -> ScheduleCursor:
     """Return what `encode_schedule_cursor` took; raises InvalidInput for anything else."""
     return ScheduleCursor(*_decode(text))
+
+
+def encode_alert_cursor(cursor: AlertCursor) -> str:
+    """Return the cursor as text that is safe in a URL."""
+    return _encode(*cursor)
+
+
+def decode_alert_cursor(text: str) -> AlertCursor:
+    """Return what `encode_alert_cursor` took; raises InvalidInput for anything else."""
+    return AlertCursor(*_decode(text))
 
 
 def _encode(moment: datetime, found: UUID) -> str:

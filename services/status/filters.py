@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from shared.domain.alert_events import AlertKind
 from shared.domain.orders import OrderState
 from shared.domain.phases import CeleryState, Phase, Status, celery_state, status
 from shared.domain.priority import Priority
@@ -70,6 +71,13 @@ class ScheduleFilter(Page):
     strategy_id: _Text | None = None
     user_id: _Text | None = None
     enabled: bool | None = None
+
+
+class AlertFilter(Page):
+    """The query of `GET /alerts`; what is left out does not narrow."""
+
+    active: bool | None = None
+    kind: AlertKind | None = None
 
 
 class WindowFilter(BaseModel):

@@ -22,6 +22,7 @@ FOLLOWERS = {
     "projector": projector.PROJECTOR,
     "relay": relay.RELAY,
     "notifier": NOTIFIER,
+    "alerter": "status.alerter",
     "dispatcher": "executor.dispatcher",
     "results": "executor.results",
     "orders": "executor.orders",

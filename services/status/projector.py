@@ -11,6 +11,7 @@ from functools import partial
 
 import sqlalchemy as sa
 
+from services.status.alert_projection import project as project_alerts
 from services.status.database import create_engine
 from services.status.folds import CAPACITY, FoldedRun, Folds
 from services.status.metric_projection import Tally
@@ -24,6 +25,7 @@ from services.status.settings import StatusSettings
 from services.status.tables import execution_steps, orders, positions, upsert, workflow_executions
 from services.status.webhook_projection import TOPICS as WEBHOOK_TOPICS
 from services.status.webhook_projection import project as project_webhooks
+from shared.domain.alert_events import ALERT_TOPICS
 from shared.domain.branch import Branch
 from shared.domain.events import EVENTS
 from shared.domain.execution import WorkflowExecution
@@ -50,7 +52,7 @@ RUN_TOPICS = tuple(
 """Every event of a run and of its branches."""
 _OF_RUNS = frozenset(RUN_TOPICS)
 ENDS = (Succeeded, Failed, Cancelled)
-TOPICS = (*RUN_TOPICS, *SCHEDULE_TOPICS, *QUEUE_TOPICS, *RETENTION_TOPICS, *WEBHOOK_TOPICS)
+TOPICS = (*RUN_TOPICS, *SCHEDULE_TOPICS, *QUEUE_TOPICS, *RETENTION_TOPICS, *WEBHOOK_TOPICS, *ALERT_TOPICS)
 """All that is projected."""
 
 
@@ -95,6 +97,7 @@ class Projector:
                 connection.execute(_UPSERT_ORDERS, rows)
             project_schedules(connection, [each for each in new if isinstance(each.event, ScheduleEvent)])
             project_queues(connection, new)
+            project_alerts(connection, new)
             tally.write(connection, {task_id: run.execution.phase for task_id, run in touched.items()})
             project_retention(connection, new)
             project_webhooks(connection, new)

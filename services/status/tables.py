@@ -1,6 +1,6 @@
 """What queries read: one row a run, a step and symbol, an order, a schedule and what happened to it, a queue, a
-clean-up, a webhook, and a user who says how to be told of things; what metrics are summed up from; and how far the
-projector has come.
+clean-up, an alert, a webhook, and a user who says how to be told of things; what metrics are summed up from; and how
+far the projector has come.
 
 Nested values are `json`, not `jsonb`: they come back to the letter, and text with a NUL character, which `jsonb`
 refuses, can be stored. Labels are `jsonb` because queries look into them. A schedule's fold is text: it is only ever
@@ -88,6 +88,17 @@ sa.Index(
     workflow_executions.c.priority,
     workflow_executions.c.waiting_since,
     postgresql_where=sa.text("waiting_since IS NOT NULL"),
+)
+sa.Index(
+    "workflow_executions_failed",
+    workflow_executions.c.finished_at,
+    workflow_executions.c.strategy_id,
+    postgresql_where=sa.text("status = 'failed'"),
+)
+sa.Index(
+    "workflow_executions_needing_attention",
+    workflow_executions.c.strategy_id,
+    postgresql_where=sa.text("status = 'failed' AND error ->> 'type' = 'needs_attention'"),
 )
 sa.Index("workflow_executions_by_symbol", workflow_executions.c.symbols, postgresql_using="gin")
 sa.Index(
@@ -188,6 +199,8 @@ schedule_history = sa.Table(
 )
 """One row an event of a schedule. Its key is also the index by which a history is read, newest first."""
 
+sa.Index("schedule_history_missed", schedule_history.c.at, postgresql_where=sa.text("type = 'missed'"))
+
 queues = sa.Table(
     "queues",
     metadata,
@@ -199,6 +212,26 @@ queues = sa.Table(
     sa.Column("position", sa.BigInteger, nullable=False),
 )
 """One row a level that was ever paused: what happened to it last, and the log position of that."""
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", UUID(as_uuid=True), primary_key=True),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("kind", "subject", "severity", "summary")),
+    sa.Column("value", sa.Double),
+    sa.Column("threshold", sa.Double),
+    _time("since", nullable=False),
+    _time("resolved_at"),
+    sa.Column("resolution", sa.Text),
+    _time("acknowledged_at"),
+    sa.Column("acknowledged_by", sa.Text),
+    sa.Column("note", sa.Text),
+    sa.Column("occurrences", sa.Integer, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+)
+"""One row an alert that was ever raised: the fields of `Alert`."""
+
+sa.Index("alerts_newest", alerts.c.since, alerts.c.id)
 
 cleanups = sa.Table(
     "cleanups",

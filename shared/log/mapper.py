@@ -8,6 +8,7 @@ import msgspec
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, StoredEvent
 
 from shared.domain import (
+    alert_events,
     branch_events,
     catalogue_events,
     execution_events,
@@ -21,7 +22,8 @@ from shared.domain import (
 from shared.domain.events import EVENTS, Event
 
 _FILL_THE_REGISTRY = (
-    *(branch_events, catalogue_events, execution_events, notification_events, queue_events),
+    *(alert_events, branch_events, catalogue_events, execution_events),
+    *(notification_events, queue_events),
     *(retention_events, schedule_events, webhook_events, worker_events),
 )
 

@@ -21,6 +21,7 @@ from services.status.notifier.audience import Recipient
 from services.status.notifier.records import add
 from services.status.projector import Projector
 from services.status.settings import StatusSettings
+from shared.domain.alert_events import AlertEvent
 from shared.domain.execution import WorkflowExecution
 from shared.domain.queue import Queue
 from shared.domain.retention_events import CleanupFinished
@@ -52,6 +53,7 @@ class Side:
         show_cleanup: Callable[[CleanupFinished], None],
         show_webhook: Callable[[Webhook], None],
         deliver: Callable[[Recipient, dict[str, Any], str], None],
+        show_alert: Callable[..., None],
         telemetry: Store,
     ) -> None:
         self.transport = transport
@@ -63,6 +65,7 @@ class Side:
         self.show_cleanup = show_cleanup
         self.show_webhook = show_webhook
         self.deliver = deliver
+        self.show_alert = show_alert
         self.telemetry = telemetry
 
     async def get(self, path: str, **query: Any) -> httpx.Response:
@@ -104,7 +107,9 @@ async def fake_side(_: pytest.FixtureRequest) -> AsyncIterator[Side]:
 
     async with StatusClient(BASE_URL, transport=fake.transport) as client:
         shows = fake.show, show_schedule, fake.queues.show, fake.show_worker, show_cleanup
-        yield Side(fake.transport, client, *shows, fake.webhooks.show, deliver, telemetry=fake.telemetry)
+        yield Side(
+            fake.transport, client, *shows, fake.webhooks.show, deliver, fake.show_alert, telemetry=fake.telemetry
+        )
 
 
 @asynccontextmanager
@@ -148,6 +153,10 @@ async def real_side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
         log.append([event])
         project()
 
+    def show_alert(*events: AlertEvent) -> None:
+        log.append(events)
+        project()
+
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
@@ -155,7 +164,7 @@ async def real_side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
     ):
         telemetry = SqlStore(database_url)
         shows = show, show_schedule, show_queue, show_worker, show_cleanup
-        yield Side(transport, client, *shows, show_webhook, deliver, telemetry=telemetry)
+        yield Side(transport, client, *shows, show_webhook, deliver, show_alert, telemetry=telemetry)
         telemetry.close()
     engine.dispose()
     log.close()

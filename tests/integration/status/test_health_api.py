@@ -55,7 +55,7 @@ async def test_with_every_process_there_it_is_ready(
     try:
         assert follower.active.wait(10)
         with psycopg.connect(settings.database_url) as holder, redis.Redis.from_url(settings.redis_url) as live:
-            for name in ("relay", "notifier", "dispatcher", "results", "orders"):
+            for name in ("relay", "notifier", "alerter", "dispatcher", "results", "orders"):
                 holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(FOLLOWERS[name])])
             live.set(heartbeat_key("executor@a"), b"{}")
             live.set(heartbeat_key("executor@b"), b"{}")

@@ -19,4 +19,5 @@ def test_every_process_is_a_module_that_can_be_run() -> None:
 def test_the_gateway_is_the_first_to_stop_and_the_status_service_outlives_the_workers() -> None:
     """No request is accepted while the parts behind it leave; what workers do last is still projected."""
     stops = [service.name for service in reversed(SERVICES)]
-    assert stops == ["gateway", "scheduler", "dispatcher", "worker", "status", "notifier", "relay", "projector"]
+    behind = ["status", "alerter", "notifier", "relay", "projector"]
+    assert stops == ["gateway", "scheduler", "dispatcher", "worker", *behind]
