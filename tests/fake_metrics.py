@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from services.status.metric_totals import OCTAVES
 from shared.domain.phases import Status
 from shared.domain.priority import Priority
 from shared.domain.views import TaskView
@@ -81,3 +82,65 @@ def _times(durations: Sequence[float]) -> dict[str, float | None]:
         "average_duration_seconds": sum(durations) / len(durations),
         "p95_duration_seconds": durations[-(-95 * len(durations) // 100) - 1],
     }
+
+
+def totals(views: Sequence[TaskView]) -> dict[str, Any]:
+    """Return what `GET /metrics/totals` answers of these tasks, but for workers and the position."""
+    now = datetime.now(UTC)
+    places = sorted({(view.strategy_id, view.priority) for view in views})
+    levels = sorted({view.priority for view in views})
+    waiting = {level: [v.waiting_since for v in views if v.priority is level and v.waiting_since] for level in Priority}
+    return {
+        "tasks": [
+            {
+                "priority": level,
+                "status": status,
+                "count": sum((v.priority, v.status) == (level, status) for v in views),
+            }
+            for level in levels
+            for status in Status
+        ],
+        "sums": [_sums([v for v in views if (v.strategy_id, v.priority) == place], place) for place in places],
+        "histograms": [
+            _histogram(figure, level, [v for v in views if v.priority is level])
+            for figure in ("duration", "waiting")
+            for level in Priority
+        ],
+        "queues": [
+            {
+                "priority": level,
+                "depth": len(times),
+                "oldest_seconds": (now - min(times)).total_seconds() if times else None,
+            }
+            for level, times in waiting.items()
+        ],
+    }
+
+
+def _sums(views: Sequence[TaskView], place: tuple[str, Priority]) -> dict[str, Any]:
+    ends = {word: sum(view.status is WORDS[word] for view in views) for word in ("completed", "failed", "cancelled")}
+    counts = {"submitted": len(views), "started": 0, "retried": 0, "preempted": 0}
+    return {"strategy_id": place[0], "priority": place[1], **counts, **ends}
+
+
+def _histogram(figure: str, level: Priority, views: Sequence[TaskView]) -> dict[str, Any]:
+    taken = [v for v in views if v.status is Status.COMPLETED] if figure == "duration" else []
+    seconds = sorted(view.duration_seconds or 0.0 for view in taken)
+    bounds = [bound / 1_000_000 for bound in OCTAVES]
+    buckets: list[dict[str, Any]] = []
+    for lower, upper in zip((None, *bounds), (*bounds, None), strict=True):
+        here = [
+            view
+            for view in taken
+            if (lower is None or (view.duration_seconds or 0.0) > lower)
+            and (upper is None or (view.duration_seconds or 0.0) <= upper)
+            and view.trace_id is not None
+        ]
+        example = here and {
+            "trace_id": here[0].trace_id,
+            "seconds": here[0].duration_seconds,
+            "at": here[0].finished_at and here[0].finished_at.timestamp(),
+        }
+        count = len(seconds) if upper is None else sum(each <= upper for each in seconds)
+        buckets.append({"le": upper, "count": count, "example": example or None})
+    return {"figure": figure, "priority": level, "buckets": buckets, "sum_seconds": sum(seconds)}

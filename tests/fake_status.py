@@ -35,7 +35,7 @@ from shared.log.schedules import decode_snapshot, encode_snapshot
 from shared.objects import MemoryObjectStore
 from shared.result_backend import ProgressReport
 from tests.builders import NOW
-from tests.fake_metrics import figures, history
+from tests.fake_metrics import figures, history, totals
 from tests.fake_queues import FakeQueues
 from tests.fake_webhooks import FakeWebhooks
 from tests.memory_telemetry import MemoryStore
@@ -199,6 +199,9 @@ class FakeStatus:
         if path == "/metrics":
             views = [row.view for row in self._rows.values()]
             return _json(figures(views, self.position, int(query["window_seconds"])) | self._worker_counts())
+        if path == "/metrics/totals":
+            sums = totals([row.view for row in self._rows.values()])
+            return _json(sums | {"as_of_position": self.position} | self._worker_counts())
         if path == "/metrics/history":
             return _json(history([row.view for row in self._rows.values()], self.position, query))
         if path == "/queues":

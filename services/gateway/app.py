@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 
 import httpx
 from fastapi import Depends, FastAPI
+from prometheus_client import disable_created_metrics
 
 from services.gateway import problems, socket_refusals
 from services.gateway.authentication import BEARER, Authentication
 from services.gateway.body_limit import BodyLimit
 from services.gateway.components import open_components
 from services.gateway.credentials import Credentials
+from services.gateway.http_metrics import CountRequests, HttpCounts
 from services.gateway.openapi import DocumentedApp
 from services.gateway.queries import refuse_repeated
 from services.gateway.routes import (
@@ -28,6 +30,7 @@ from services.gateway.routes import (
     metrics,
     notifications,
     orders,
+    prometheus,
     queues,
     schedules,
     strategies,
@@ -48,9 +51,12 @@ def create_app(settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTr
     `status_transport` replaces the network between it and the status service.
     """
 
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    counts = HttpCounts()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_components(settings, status_transport=status_transport) as components:
+        async with open_components(settings, counts, status_transport=status_transport) as components:
             app.state.components = components
             yield
 
@@ -68,6 +74,7 @@ def create_app(settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTr
     # The last one added is the outermost.
     app.add_middleware(Authentication, credentials=credentials)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(CountRequests, counts=counts)
     app.add_middleware(Tracing)
     needs_key = [] if credentials.open else [BEARER]
     documented = (
@@ -77,6 +84,6 @@ def create_app(settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTr
     )
     for router in documented:
         app.include_router(router, dependencies=[Depends(refuse_repeated), *needs_key])
-    for router in (asyncapi.router, health.router, live.sockets):
+    for router in (asyncapi.router, health.router, live.sockets, prometheus.router):
         app.include_router(router, dependencies=[Depends(refuse_repeated)])
     return app

@@ -1,4 +1,4 @@
-"""Where requests meet credentials: everything under /api needs a caller, whatever route it is."""
+"""Where requests meet credentials: everything under /api, and /metrics, needs a caller, whatever route it is."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from services.gateway.settings import is_loopback
 from services.gateway.socket_refusals import refusal_of
 from shared.domain.errors import BlotterError, Forbidden
 
-PROTECTED = "/api"
+PROTECTED = ("/api", "/metrics")
 _CALLER = "blotter.caller"
 
 
@@ -76,7 +76,7 @@ def _name(host: str) -> str:
 async def _caller(request: Request) -> Caller:
     caller = request.scope.get(_CALLER)
     if not isinstance(caller, Caller):
-        raise Unauthenticated(f"Only routes under {PROTECTED} know their caller.")
+        raise Unauthenticated(f"Only routes under {' and '.join(PROTECTED)} know their caller.")
     return caller
 
 

@@ -18,6 +18,8 @@ from services.gateway.cancellations import Cancellations
 from services.gateway.catalogue import Catalogue
 from services.gateway.decisions import Decisions
 from services.gateway.event_feed import EventFeed
+from services.gateway.exposition import Exposition
+from services.gateway.http_metrics import HttpCounts
 from services.gateway.idempotency import IdempotencyKeys
 from services.gateway.live import Live
 from services.gateway.metrics import Metrics
@@ -80,13 +82,14 @@ class Components:
     telemetry: Telemetry
     webhooks: Webhooks
     notifications: Notifications
+    exposition: Exposition
     published_events: PublishedEvents
     readiness: Readiness
 
 
 @asynccontextmanager
 async def open_components(
-    settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTransport | None = None
+    settings: GatewaySettings, counts: HttpCounts, *, status_transport: httpx.AsyncBaseTransport | None = None
 ) -> AsyncIterator[Components]:
     """Connect to the log and to the status service, and follow the catalogue; neither has to be reachable yet."""
     async with AsyncExitStack() as stack:
@@ -135,6 +138,7 @@ async def open_components(
             event_feed=EventFeed(log),
             live=live,
             metrics=Metrics(status),
+            exposition=Exposition(status, counts),
             workers=Workers(log, status, now=clock),
             telemetry=Telemetry(log, status),
             webhooks=Webhooks(log, status, keys, sealer, settings.networks, now=clock),

@@ -243,6 +243,13 @@ class StatusClient:
             raise _unavailable()
         return document
 
+    async def metric_totals(self) -> dict[str, Any]:
+        """Return sums of all time as JSON values."""
+        document = await self._get("/metrics/totals")
+        if document is None:
+            raise _unavailable()
+        return _decode(document, dict[str, Any])
+
     async def asyncapi(self) -> bytes:
         """Return the AsyncAPI document of the published events as JSON."""
         document = await self._get("/asyncapi.json")

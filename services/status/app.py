@@ -54,6 +54,8 @@
                                  200 {"items", "next_cursor"}, newest event first
     GET /webhooks/{webhook_id}/deliveries/{delivery_id}
                                  200 the delivery, with `body` and `tries`; 404
+    GET /metrics/totals          200 {"as_of_position", "tasks", "sums", "histograms", "queues", "workers",
+                                 "worker_states"}: sums of all time, for Prometheus
     GET /asyncapi.json           200 the AsyncAPI 3.0 document of the published events
     GET /health/live             200 {"status": "live"}
     GET /health/ready            200 {"status": "ready"|"degraded", "parts": {name: {"up", "detail", ...}}}

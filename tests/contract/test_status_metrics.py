@@ -37,10 +37,10 @@ async def points(side: Side, **query: Any) -> list[MetricPoint]:
     return MetricHistory.model_validate_json(answer).points
 
 
-def completed(seconds: float, *, ended: datetime, **changes: Any) -> WorkflowExecution:
+def completed(seconds: float, *, ended: datetime, trace: str | None = None, **changes: Any) -> WorkflowExecution:
     """A run that took so long, and ended then."""
     began = (ended - NOW).total_seconds() - seconds
-    run = submitted(at=stamp(began - 1), **changes)
+    run = submitted(at=stamp(began - 1, trace=trace), **changes)
     run.claim(stamp(began), attempt=1, worker=WORKER)
     while run.next_position() is not None:
         complete_next(run, stamp(began))
@@ -123,6 +123,40 @@ async def test_a_history_may_be_that_of_a_strategy_or_a_level(side: Side) -> Non
     assert await count(priority=Priority.HIGH) == 2
     assert await count(strategy_id="momentum-rank", priority=Priority.HIGH) == 1
     assert await count(strategy_id="nobody") == 0
+
+
+async def test_sums_of_all_time_are_told_of_every_place(side: Side) -> None:
+    """By strategy and level; of a level that has had a task, every status."""
+    run = completed(3.0, ended=datetime.now(UTC), priority=Priority.HIGH)
+    side.show(run, in_phase(Phase.WAITING), in_phase(Phase.FAILED))
+    found = await side.client.metric_totals()
+    counts = {(row["priority"], row["status"]): row["count"] for row in found["tasks"]}
+    assert (counts["high", "completed"], counts["high", "queued"], counts["normal", "queued"]) == (1, 0, 1)
+    assert len(counts) == 2 * 7
+    sums = {(row["strategy_id"], row["priority"]): row for row in found["sums"]}
+    assert {priority: sums[name, priority]["submitted"] for name, priority in sums} == {"high": 1, "normal": 2}
+    assert {priority: sums[name, priority]["failed"] for name, priority in sums} == {"high": 0, "normal": 1}
+    assert [queue["depth"] for queue in found["queues"]] == [0, 1, 0]
+
+
+async def test_histograms_count_up_to_each_bound(side: Side) -> None:
+    """3 s lies between the bounds of about 2 and 4 s; the last one, which has no bound, has all."""
+    side.show(completed(3.0, ended=datetime.now(UTC)), completed(0.5, ended=datetime.now(UTC)))
+    found = await side.client.metric_totals()
+    (told,) = [h for h in found["histograms"] if (h["figure"], h["priority"]) == ("duration", "normal")]
+    assert told["sum_seconds"] == pytest.approx(3.5)
+    counts = {bucket["le"]: bucket["count"] for bucket in told["buckets"]}
+    assert (counts[0.256], counts[0.512], counts[2.048], counts[4.096], counts[None]) == (0, 1, 1, 2, 2)
+    assert list(counts.values()) == sorted(counts.values())
+
+
+async def test_an_example_of_a_bucket_is_the_trace_of_a_task_in_it(side: Side) -> None:
+    """The task's own trace, at its own duration."""
+    side.show(completed(3.0, ended=datetime.now(UTC), trace=f"00-{7:032x}-{1:016x}-01"))
+    found = await side.client.metric_totals()
+    examples = [(b["le"], b["example"]) for h in found["histograms"] for b in h["buckets"] if b["example"]]
+    ((bound, example),) = examples
+    assert (bound, example["trace_id"], example["seconds"]) == (4.096, f"{7:032x}", pytest.approx(3.0))
 
 
 async def test_workers_are_those_that_live_now(side: Side) -> None:

@@ -2,6 +2,7 @@
 
 import re
 
+import httpx
 import pytest
 
 from services.gateway.metric_answers import MetricPoint, MetricsAnswer
@@ -22,6 +23,17 @@ def test_a_command_of_the_page_works(stack: Stack, command: str) -> None:
 
 def test_the_page_tells_every_figure() -> None:
     """What the API answers is explained, and nothing else."""
-    rows = re.findall(r"^\| (`[^|]+) \|", (CHECKOUT / PAGE).read_text(), re.MULTILINE)
-    told = {name for row in rows for name in re.findall(r"`(\w+)`", row) if not name.startswith("blotter_")}
+    told = {name for name in _first_column() if not name.startswith("blotter_")}
     assert told | {"as_of_position", "at"} == {*MetricsAnswer.model_fields, *MetricPoint.model_fields}
+
+
+def test_the_page_tells_every_series(stack: Stack) -> None:
+    """What a scrape of the whole stack brings is explained, and nothing else."""
+    text = httpx.get(f"{stack.record.url}/metrics").text
+    brought = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
+    assert {name for name in _first_column() if name.startswith("blotter_")} == brought
+
+
+def _first_column() -> set[str]:
+    rows = re.findall(r"^\| (`[^|]+) \|", (CHECKOUT / PAGE).read_text(), re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from services.status import metrics
+from services.status import metric_totals, metrics
 from services.status.filters import HistoryFilter, WindowFilter
 from services.status.health import projector_lag
 from services.status.pages import json_answer
@@ -35,6 +35,14 @@ async def get_history(request: Request, wanted: Annotated[HistoryFilter, Query()
     part = metrics.Part(wanted.strategy_id, wanted.priority)
     found = await resources.tables.ask_at_once(metrics.history, wanted.minutes, part, datetime.now(UTC))
     return json_answer(found)
+
+
+@router.get("/totals")
+async def get_totals(request: Request) -> Response:
+    """Return sums of all time, and what waits."""
+    resources: Resources = request.app.state.resources
+    found = await resources.tables.ask_at_once(metric_totals.totals, datetime.now(UTC))
+    return json_answer({**found, **await worker_counts(resources)})
 
 
 async def worker_counts(resources: Resources) -> dict[str, Any]:
