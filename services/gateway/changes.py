@@ -1,11 +1,12 @@
 """What is pushed to those who listen: an event of the log, or how far a step is."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from services.gateway.event_types import PROGRESS
+from services.gateway.event_types import METRICS, PROGRESS
 from services.gateway.reading import OF_RUNS
 from shared.cloud_events import subject_of
 from shared.documents import event_document
@@ -68,3 +69,13 @@ def progress(report: ProgressReport) -> Pushed:
         "data": report.progress | {"attempt": report.attempt},
     }
     return Pushed(type=PROGRESS, task_id=report.task_id, subject=report.task_id, body=msgspec.json.encode(document))
+
+
+def metrics(figures: msgspec.Raw, at: datetime) -> Pushed:
+    """Return the figures of `GET /api/metrics` as they are pushed: without a position, and about no task."""
+    document = {"position": None, "type": METRICS, "task_id": None, "subject": None, "at": at, "data": figures}
+    return Pushed(type=METRICS, task_id=None, subject=_ALL, body=msgspec.json.encode(document))
+
+
+_ALL = UUID(int=0)
+"""Under which the last figures are kept; it is nobody's id."""

@@ -23,6 +23,7 @@ from services.gateway.http_metrics import HttpCounts
 from services.gateway.idempotency import IdempotencyKeys
 from services.gateway.live import Live
 from services.gateway.metrics import Metrics
+from services.gateway.metrics_feed import MetricsFeed
 from services.gateway.notifications import Notifications
 from services.gateway.past import Past
 from services.gateway.previews import Previews
@@ -104,6 +105,7 @@ async def open_components(
         live = Live(log, settings.database_url)
         await stack.enter_async_context(_pushed(live))
         await stack.enter_async_context(beside(ProgressFeed(status, live).follow(), name="progress"))
+        await stack.enter_async_context(beside(MetricsFeed(status, live).follow(), name="metrics"))
         writes, objects, sealer = RecentWrites(), open_store(settings), settings.sealer()
         decisions = Decisions(log, writes, now=clock)
         keys = IdempotencyKeys(log, settings.id_namespace)

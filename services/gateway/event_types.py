@@ -14,11 +14,14 @@ ALL_OF = ".*"
 PROGRESS = "execution.progress"
 """The type of what is pushed of a step while it runs; no event of the log bears it."""
 
+METRICS = "metrics"
+"""The type of the figures that are pushed each second to those alone who ask for them by this name."""
+
 _LONGEST_ECHO = 60
 _FILLS_THE_REGISTRY = MsgspecMapper
 
 TOPICS = tuple(sorted(EVENTS.topics))
-PUSHED = tuple(sorted((*TOPICS, PROGRESS)))
+PUSHED = tuple(sorted((*TOPICS, PROGRESS, METRICS)))
 """What live streams know beyond the log."""
 
 FAMILIES = tuple(sorted({topic.partition(".")[0] + ALL_OF for topic in TOPICS}))

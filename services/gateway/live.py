@@ -17,6 +17,7 @@ import structlog
 
 from services.gateway.changes import Change, Pushed, change
 from services.gateway.event_feed import not_reached
+from services.gateway.event_types import METRICS
 from services.gateway.owners import Owners
 from services.gateway.recent_changes import RecentChanges
 from services.gateway.recent_progress import RecentProgress
@@ -53,8 +54,15 @@ class Interest:
     task_id: UUID | None = None
     user_id: str | None = None
 
+    @property
+    def metrics(self) -> bool:
+        """Tell whether metrics are asked for: by name, and not of a task or a user."""
+        return METRICS in self.topics and self.task_id is None and self.user_id is None
+
     def covers(self, pushed: Pushed) -> bool:
-        """Tell whether type and task are right; whose it is, is another question."""
+        """Tell whether type and task are right; whose it is, is another question, and metrics are nobody's."""
+        if pushed.type == METRICS:
+            return self.metrics
         return (not self.topics or pushed.type in self.topics) and self.task_id in (None, pushed.task_id)
 
 
@@ -71,7 +79,8 @@ class Live:
         self._news = asyncio.Event()
         self._wanted = asyncio.Event()
         self._turns = asyncio.Semaphore(CATCHING_UP)
-        self._listeners = 0
+        self.metrics_wanted = asyncio.Event()
+        self._listeners = self._metrics_listeners = 0
         self._closed = False
 
     async def start(self, after: int | None) -> int:
@@ -95,7 +104,7 @@ class Live:
         clock = asyncio.get_running_loop()
         position, due_at = after, clock.time() + heartbeat.total_seconds()
         heard = self._progress.number
-        with self._listening():
+        with self._listening(interest):
             while not self._closed:
                 news, before, patience = self._news, position, due_at - clock.time()
                 mine: Sequence[Pushed] = ()
@@ -173,13 +182,19 @@ class Live:
         self._tell()
 
     @contextmanager
-    def _listening(self) -> Iterator[None]:
+    def _listening(self, interest: Interest) -> Iterator[None]:
         self._listeners += 1
+        self._metrics_listeners += interest.metrics
+        if interest.metrics:
+            self.metrics_wanted.set()
         self._wanted.set()
         try:
             yield
         finally:
             self._listeners -= 1
+            self._metrics_listeners -= interest.metrics
+            if not self._metrics_listeners:
+                self.metrics_wanted.clear()
             if not self._listeners:
                 self._wanted.clear()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from services.gateway.event_types import FAMILIES, PUSHED, TOPICS, topics_of
+from services.gateway.event_types import FAMILIES, METRICS, PUSHED, TOPICS, topics_of
 from services.gateway.queries import EventsQuery
 
 
@@ -16,8 +16,8 @@ def test_types_are_taken_apart_at_commas() -> None:
 
 
 def test_all_that_begin_alike_are_named_at_once() -> None:
-    """Together they are all that is pushed; no type at all means no condition."""
-    assert topics_of(list(FAMILIES)) == PUSHED
+    """Together they are all that is pushed, but for metrics; no type at all means no condition."""
+    assert {*topics_of(list(FAMILIES)), METRICS} == set(PUSHED)
     assert set(topics_of(["branch.*"])) == {topic for topic in TOPICS if topic.startswith("branch.")}
     assert topics_of([]) == ()
 
