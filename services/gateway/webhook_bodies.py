@@ -10,7 +10,6 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, WithJ
 from services.gateway.bodies import Body
 from services.gateway.event_types import FAMILIES, TOPICS
 from shared.domain.event_types import EVERYTHING, canonical, is_known
-from shared.domain.notification_events import ADMIN_TYPES
 from shared.domain.webhook_events import Scope
 from shared.targets import LONGEST_URL
 
@@ -24,7 +23,7 @@ _LONGEST_ECHO = 60
 
 def _known(name: str) -> str:
     found = canonical(name)
-    if not is_known(found, (*TOPICS, *ADMIN_TYPES)):
+    if not is_known(found, TOPICS):
         raise ValueError(
             f"{name[:_LONGEST_ECHO]!r} is no type of events: use one such as task.failed, all of one kind such as "
             f"{', '.join(FAMILIES)}, or {EVERYTHING}"

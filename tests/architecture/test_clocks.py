@@ -7,6 +7,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 MACHINE_TIME = {"datetime.now", "datetime.utcnow", "time.time", "utc_now"}
 READERS = {
     "beacon.py": "says when a worker has spoken; only whether a silent one is listed as offline is computed from it",
+    "metrics_feed.py": "says when figures were pushed, to those who listen, and nothing is computed from it",
     "progress.py": "says when a step has spoken, to those who listen, and nothing is computed from it",
     "reading.py": "tells how long something has been at work by now, and records nothing",
     "stamps.py": "is where it is read",
