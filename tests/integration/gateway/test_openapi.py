@@ -51,6 +51,10 @@ include-name = "GET /api/schedules"
 parameters = { "query.cursor" = "1" }
 
 [[operations]]
+include-name = "GET /api/alerts"
+parameters = { "query.cursor" = "1" }
+
+[[operations]]
 include-name = "GET /api/webhooks"
 parameters = { "query.cursor" = "1" }
 
