@@ -16,12 +16,13 @@ import pytest
 import uvicorn
 
 from services.gateway.app import create_app
+from services.status.cursors import AlertCursor, encode_alert_cursor
 from shared.domain.execution_events import Artifact
 from shared.domain.outputs import ObjectRef, Output
 from shared.domain.phases import Phase
 from shared.log.async_event_log import AsyncEventLog
 from shared.objects import open_store
-from tests.builders import WORKER, in_phase, running, stamp
+from tests.builders import NOW, WORKER, in_phase, running, stamp
 from tests.fake_status import FakeStatus
 from tests.heartbeats import heartbeat
 from tests.integration.gateway.stage import KEYS, PARAMETERS, ROOT, publish, settings, strategy
@@ -48,10 +49,6 @@ parameters = { "query.cursor" = "1" }
 
 [[operations]]
 include-name = "GET /api/schedules"
-parameters = { "query.cursor" = "1" }
-
-[[operations]]
-include-name = "GET /api/alerts"
 parameters = { "query.cursor" = "1" }
 
 [[operations]]
@@ -85,6 +82,8 @@ def _facts_config() -> str:
     facts += [(name.replace(" ", " /api/schedules/{schedule_id}"), said) for name, said in of_one.items()]
     facts += [(name.replace(" ", " /api/webhooks/{webhook_id}"), said) for name, said in _of_webhooks().items()]
     facts += [("POST /api/webhooks", [some]), ("PUT /api/me/notifications", [some])]
+    cursor = encode_alert_cursor(AlertCursor(NOW, KEPT_BY))
+    facts.append(("GET /api/alerts", [f'parameters = {{ "query.cursor" = "{cursor}" }}']))
     facts.append(("POST /api/workers/{name}/drain", [f'parameters = {{ "path.name" = "{WORKER}" }}']))
     return "\n".join(line for name, said in facts for line in ("[[operations]]", f'include-name = "{name}"', *said))
 
