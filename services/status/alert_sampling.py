@@ -117,7 +117,9 @@ def _failed(connection: sa.Connection, since: datetime) -> list[Counted]:
 
 
 def _attention(connection: sa.Connection) -> list[Counted]:
-    return _by_strategy(connection, sa.text("status = 'failed' AND error ->> 'type' = 'needs_attention'"))
+    return _by_strategy(
+        connection, sa.text("status = 'failed' AND error::text LIKE '{\"type\"\\:\"needs_attention\"%'")
+    )
 
 
 def _by_strategy(connection: sa.Connection, where: sa.ColumnElement[bool] | sa.TextClause) -> list[Counted]:

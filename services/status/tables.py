@@ -98,7 +98,7 @@ sa.Index(
 sa.Index(
     "workflow_executions_needing_attention",
     workflow_executions.c.strategy_id,
-    postgresql_where=sa.text("status = 'failed' AND error ->> 'type' = 'needs_attention'"),
+    postgresql_where=sa.text("status = 'failed' AND error::text LIKE '{\"type\"\\:\"needs_attention\"%'"),
 )
 sa.Index("workflow_executions_by_symbol", workflow_executions.c.symbols, postgresql_using="gin")
 sa.Index(

@@ -14,7 +14,7 @@ CREATE INDEX alerts_newest ON status.alerts (since, id);
 CREATE INDEX workflow_executions_failed ON status.workflow_executions (finished_at, strategy_id)
     WHERE status = 'failed';
 CREATE INDEX workflow_executions_needing_attention ON status.workflow_executions (strategy_id)
-    WHERE status = 'failed' AND error ->> 'type' = 'needs_attention';
+    WHERE status = 'failed' AND error::text LIKE '{"type":"needs_attention"%';
 CREATE INDEX schedule_history_missed ON status.schedule_history (at) WHERE type = 'missed'
 """
 
