@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from services.status.notifier.audience import WEBHOOK, Recipient
+from shared.domain.notification_events import PreferencesChanged, preferences_id
 from shared.domain.webhook import Webhook
 from shared.domain.webhook_events import Scope, Target
 from shared.sealing import Sealer
@@ -35,6 +36,21 @@ def webhook(
         types=types,
         secret=SEALER.seal(SECRET),
     )
+
+
+def preferences(user: str = "ann", *, admin: bool = False, **changes: Any) -> PreferencesChanged:
+    """What a user says for the first time, without channels unless `changes` have some."""
+    fields: dict[str, Any] = {
+        "originator_id": preferences_id(user),
+        "originator_version": 1,
+        "at": stamp(0).at,
+        "actor": f"user:{user}",
+        "append_id": uuid4(),
+        "user_id": user,
+        "admin": admin,
+        "channels": (),
+    }
+    return PreferencesChanged(**(fields | changes))
 
 
 def recipient(of: Webhook) -> Recipient:

@@ -19,7 +19,8 @@ class Fault(Enum):
     HANG = "hang"
 
 
-Answer = int | Fault | tuple[int, dict[str, str]]
+Answer = int | Fault | tuple[int, dict[str, str]] | str
+"""A status, what goes wrong instead, a status with headers, or 200 with this text."""
 
 
 @dataclass
@@ -54,9 +55,10 @@ def target(answer: Callable[[int], Answer] = lambda _: 204) -> Iterator[Target]:
             body = self.rfile.read(int(self.headers["content-length"])).decode()
             message = str(self.headers["webhook-id"])
             with lock:
-                number = sum(told_before["webhook-id"] == message for told_before, _ in told.requests)
+                number = sum(before.get("webhook-id") == message for before, _ in told.requests)
                 told.requests.append((dict(self.headers.items()), body))
                 answered = told.answer(number)
+            text = b""
             match answered:
                 case Fault.CLOSE:
                     self.close_connection = True
@@ -66,6 +68,9 @@ def target(answer: Callable[[int], Answer] = lambda _: 204) -> Iterator[Target]:
                     return
                 case int():
                     status, extra = answered, dict[str, str]()
+                case str():
+                    status, text = 200, answered.encode()
+                    extra = {"Content-Length": str(len(text))}
                 case (status, extra):
                     pass
             if 200 <= status < 300:
@@ -75,6 +80,7 @@ def target(answer: Callable[[int], Answer] = lambda _: 204) -> Iterator[Target]:
             for name, value in extra.items():
                 self.send_header(name, value)
             self.end_headers()
+            self.wfile.write(text)
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""

@@ -11,7 +11,7 @@ import structlog
 from services.status.database import create_engine
 from services.status.notifier import GROUP, NOTIFIER
 from services.status.notifier.channels import Channels
-from services.status.notifier.delivering import Delivering
+from services.status.notifier.delivering import IN_ALL, Delivering
 from services.status.notifier.listening import Listening
 from services.status.notifier.posting import Poster
 from services.status.notifier.presence import present
@@ -37,7 +37,7 @@ async def run(settings: StatusSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     engine = create_engine(settings.sqlalchemy_url, pool_size=CONNECTIONS)
     log = EventLog(settings.database_url, open_store=partial(open_store, settings))
-    poster, channels = Poster(settings.networks), Channels(settings.networks)
+    poster, channels = Poster(settings.networks), Channels(settings.networks, at_once=IN_ALL)
     delivering = Delivering(
         engine, Sender(log, engine, poster, channels, settings.sealer()), lease=settings.delivery_lease
     )

@@ -13,19 +13,20 @@ from shared.targets import Networks, literal_address
 
 TIMEOUT = timedelta(seconds=20)
 """Mail servers take their time; a thread that takes longer is left to its end, and its outcome is not waited for."""
-THREADS = 4
 _OWN_SERVERS = frozenset({"json", "jsons", "mailto", "mailtos", "ntfy", "ntfys"})
 """Schemes whose URL names the server; all others lead to one service each."""
 
 
 class Channels:
-    """Ways to people. Apprise blocks, so that it has a few threads of its own."""
+    """Ways to people. Apprise blocks: as many as `at_once` have a thread each, so that none waits for another's."""
 
-    def __init__(self, networks: Networks, *, resolve: Resolve = resolve, timeout: timedelta = TIMEOUT) -> None:
+    def __init__(
+        self, networks: Networks, *, at_once: int, resolve: Resolve = resolve, timeout: timedelta = TIMEOUT
+    ) -> None:
         self._networks = networks
         self._resolve = resolve
         self._timeout = timeout
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="apprise")
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="apprise")
 
     async def tell(self, url: str, *, title: str, body: str) -> Outcome:
         """Send a message to an Apprise URL, and return what became of it; never raises for what is the channel's."""

@@ -74,7 +74,7 @@ class Listening:
         with self._engine.begin() as connection:
             if topic_of(event) == RedeliveryRequested.TOPIC:
                 delivery_id, webhook_id = UUID(event["data"]["delivery_id"]), UUID(event["subject"])
-                records.restart(connection, delivery_id, webhook_id, now)
+                records.restart(connection, delivery_id, webhook_id, asked=event["position"], now=now)
             whose = read_belonging(connection, event)
             recipients = self._audience.recipients(event, whose.user_id)
             records.add(connection, event, body_of(event, whose), recipients, now)

@@ -61,6 +61,7 @@ def add(
             "created_at": now,
             "begun_at": now,
             "due_at": now,
+            "asked_position": 0,
         }
         for each in recipients
     ]
@@ -77,16 +78,28 @@ def worked_on(connection: sa.Connection, stream: str, position: int) -> None:
     connection.execute(row.on_conflict_do_update(index_elements=[progress.c.stream], set_={"position": newest}))
 
 
-def restart(connection: sa.Connection, delivery_id: UUID, target_id: UUID, now: datetime) -> bool:
-    """Have a delivery of a target begin anew; return False when there is none, or it is under way."""
+def restart(connection: sa.Connection, delivery_id: UUID, target_id: UUID, *, asked: int, now: datetime) -> bool:
+    """Have a delivery of a target begin anew, as was asked for at a position of the log.
+
+    Return False when there is none, it is under way, or the request was heard before.
+    """
+    c = deliveries.c
     statement = (
         sa.update(deliveries)
         .where(
-            deliveries.c.delivery_id == delivery_id,
-            deliveries.c.target_id == target_id,
-            deliveries.c.state != State.PENDING,
+            c.delivery_id == delivery_id,
+            c.target_id == target_id,
+            c.state != State.PENDING,
+            c.asked_position < asked,
         )
-        .values(state=State.PENDING, begun_at=now, due_at=now, ended_at=None, earlier_attempts=deliveries.c.attempts)
+        .values(
+            state=State.PENDING,
+            begun_at=now,
+            due_at=now,
+            ended_at=None,
+            earlier_attempts=c.attempts,
+            asked_position=asked,
+        )
     )
     return connection.execute(statement).rowcount > 0
 

@@ -36,11 +36,12 @@ deliveries = sa.Table(
     _time("ended_at"),
     sa.Column("last_status", sa.Integer),
     sa.Column("last_error", sa.Text),
+    sa.Column("asked_position", sa.BigInteger, nullable=False),
 )
 """One row an event and target: `pending` while it is due at `due_at`, `delivered`, or `dead`.
 
 Of its attempts the `earlier_attempts` were made before `begun_at`, when somebody had it begin anew. A try holds it for
-a time by moving `due_at`.
+a time by moving `due_at`. Requests to begin anew are heard up to `asked_position` of the log.
 """
 
 sa.Index(

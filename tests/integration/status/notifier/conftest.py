@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
 from services.status.database import create_engine
+from services.status.notifier.audience import CHANNEL, Recipient
 from services.status.notifier.channels import Channels
-from services.status.notifier.delivering import Delivering
+from services.status.notifier.delivering import IN_ALL, Delivering
 from services.status.notifier.posting import Poster
 from services.status.notifier.records import add
 from services.status.notifier.sending import Sender
 from services.status.notifier.tables import deliveries, tries
 from services.status.projector import Projector
+from shared.domain.notification_events import Channel
 from shared.domain.webhook import Webhook
 from shared.log.event_log import EventLog
 from shared.targets import Networks
-from tests.webhook_builders import SEALER, published, recipient
+from tests.webhook_builders import SEALER, preferences, published, recipient
 
 LOOPBACK = Networks.parse("127.0.0.0/8")
 LEASE = timedelta(seconds=60)
@@ -55,13 +59,20 @@ class Desk:
         self.project()
         return webhook
 
-    def events(self, webhook: Webhook, count: int) -> list[str]:
-        """Have so many events on their way to a webhook; return their ids."""
-        ids = []
+    def channel(self, user: str, url: str) -> Recipient:
+        """Give a user one channel, and return it."""
+        channel = Channel(channel_id=uuid4(), url=SEALER.seal(url), scheme="json")
+        self.log.append([preferences(user, channels=(channel,))])
+        self.project()
+        return Recipient(kind=CHANNEL, target_id=channel.channel_id, user_id=user)
+
+    def events(self, to: Webhook | Recipient, count: int) -> list[str]:
+        """Have so many events on their way to a webhook or a channel; return their ids."""
+        ids, target = [], to if isinstance(to, Recipient) else recipient(to)
         with self.engine.begin() as connection:
             for position in range(1, count + 1):
                 event = published(position=position)
-                add(connection, event, '{"n": 1}', [recipient(webhook)], self.now())
+                add(connection, event, json.dumps(event), [target], self.now())
                 ids.append(event["id"])
         return ids
 
@@ -102,7 +113,7 @@ class Desk:
     @asynccontextmanager
     async def delivering(self, *, patience: timedelta = timedelta(seconds=0.3)) -> AsyncIterator[Delivering]:
         """Deliver while the block runs."""
-        poster, channels = Poster(LOOPBACK, timeout=patience), Channels(LOOPBACK)
+        poster, channels = Poster(LOOPBACK, timeout=patience), Channels(LOOPBACK, at_once=IN_ALL)
         sender = Sender(self.log, self.engine, poster, channels, SEALER)
         running, stop = Delivering(self.engine, sender, lease=LEASE, now=self.now, chance=lambda: 0.5), asyncio.Event()
         task = asyncio.create_task(running.run(stop))

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
+
 from services.status.notifier.backoff import GIVES_UP_AFTER, STEPS
+from services.status.notifier.delivering import AT_ONCE
+from services.status.notifier.listening import Listening
 from services.status.notifier.records import restart, take
+from shared.cloud_events import cloud_event
+from shared.published.streams import OPERATIONS
 from tests.builders import stamp
 from tests.integration.status.notifier.conftest import LEASE, Desk, eventually
 from tests.webhook_builders import SECRET, webhook
@@ -40,6 +46,41 @@ async def test_a_hanging_target_keeps_no_other_one_waiting(desk: Desk) -> None:
     assert sorted(good.ids()) == sorted(ids)
 
 
+async def test_a_hanging_channel_keeps_nobody_else_waiting(desk: Desk) -> None:
+    """Apprise blocks a thread for each: one person's mail server that hangs is not another one's."""
+    with target(lambda _: Fault.HANG) as bad, target() as good:
+        desk.events(desk.channel("ann", bad.url.replace("http://", "json://")), 8)
+        desk.events(desk.channel("bob", good.url.replace("http://", "json://")), 8)
+        async with desk.delivering():
+            await eventually(lambda: len(good.requests) == 8, seconds=10)
+            assert len(bad.requests) == AT_ONCE
+            bad.released.set()
+
+
+async def test_a_request_to_try_again_that_is_published_again_is_not_obeyed_again(desk: Desk) -> None:
+    """As after a wipe of Redis; a new one is."""
+    with target() as told:
+        hook = desk.decide(webhook(told.url))
+        desk.events(hook, 1)
+        delivery = desk.rows()[0]["delivery_id"]
+
+        async def delivered(times: int) -> None:
+            await eventually(lambda: desk.states() == {"delivered": 1} and len(told.requests) == times)
+
+        async with desk.delivering() as delivering:
+            listening = Listening(desk.engine, delivering.wake, now=desk.now)
+            await delivered(1)
+            for number in (1, 2):
+                hook.redeliver(stamp(number), delivery)
+                desk.decide(hook)
+                asked = msgspec.json.decode(msgspec.json.encode(cloud_event(desk.log.read(number)[0])))
+                await listening.take_in(OPERATIONS, asked)
+                await delivered(number + 1)
+                await listening.take_in(OPERATIONS, asked)
+                assert desk.states() == {"delivered": 1}
+    assert len(told.requests) == 3
+
+
 async def test_each_try_is_on_record(desk: Desk) -> None:
     """With what the target answered, or why it did not, and when the next one is due."""
     with target(lambda number: (500, Fault.HANG, 204)[number]) as told:
@@ -70,7 +111,7 @@ async def test_what_fails_for_a_day_is_dead_and_is_delivered_when_somebody_asks(
             answers.append(204)
             (row,) = desk.rows()
             with desk.engine.begin() as connection:
-                assert restart(connection, row["delivery_id"], hook.state.webhook_id, desk.now())
+                assert restart(connection, row["delivery_id"], hook.state.webhook_id, asked=9, now=desk.now())
             delivering.wake()
             await eventually(lambda: desk.states() == {"delivered": 1})
     assert len(told.requests) == tried + 1

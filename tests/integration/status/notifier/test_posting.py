@@ -50,14 +50,23 @@ async def test_a_name_that_leads_anywhere_forbidden_is_not_called(addresses: lis
     assert "hooks.example" in outcome.error
 
 
-async def test_a_long_answer_is_read_to_a_limit() -> None:
+async def test_a_long_answer_is_kept_to_a_limit() -> None:
     """What else a target sends is nobody's business."""
-    with target(lambda _: (200, {"x-note": "x" * 10})) as told:
+    with target(lambda _: "x" * 100_000) as told:
         poster = Poster(LOOPBACK, timeout=timedelta(seconds=5))
         outcome = await poster.post(told.url, "{}", {"webhook-id": "1"})
         await poster.close()
     assert outcome.delivered
-    assert len(outcome.answer or "") <= MOST_OF_ANSWER
+    assert outcome.answer == "x" * MOST_OF_ANSWER
+
+
+async def test_a_target_that_asks_for_time_is_heard() -> None:
+    """By the header of the answers that may bear one, and of no other."""
+    with target(lambda number: ((429, 503, 500)[number], {"Retry-After": "120"})) as told:
+        poster = Poster(LOOPBACK, timeout=timedelta(seconds=5))
+        wishes = [(await poster.post(told.url, "{}", {"webhook-id": "1"})).wish for _ in range(3)]
+        await poster.close()
+    assert wishes == [timedelta(seconds=120), timedelta(seconds=120), None]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://no-such-host.invalid/", "https://127.0.0.1:1/"])

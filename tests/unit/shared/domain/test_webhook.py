@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.event_types import canonical, covers, is_known
-from shared.domain.notification_events import Channel, PreferencesChanged, preferences_id
+from shared.domain.notification_events import Channel, preferences_id
 from shared.domain.webhook import FORMER_SECRET_LASTS, Webhook, WebhookState, fold
 from shared.domain.webhook_events import Scope, Target
 from tests.builders import stamp
-from tests.webhook_builders import webhook
+from tests.webhook_builders import preferences, webhook
 
 
 def refolded(hook: Webhook) -> WebhookState | None:
@@ -100,13 +100,6 @@ def test_types_are_topics_families_or_everything() -> None:
     assert [is_known(each, topics) for each in ("execution.failed", "alert.*", "*", "alert.failed", "tasks.*")] == [
         *(True, True, True, False, False)
     ]
-
-
-def preferences(*, admin: bool = False, **changes: object) -> PreferencesChanged:
-    """What ann says."""
-    fields = {"originator_id": preferences_id("ann"), "originator_version": 1, "user_id": "ann", "admin": admin}
-    metadata = {"at": stamp(0).at, "actor": "user:ann", "append_id": stamp(0).append_id, "channels": ()}
-    return PreferencesChanged(**{**metadata, **fields, **changes})  # type: ignore[arg-type]
 
 
 def test_by_default_people_are_told_of_their_own_failures_and_admins_of_alerts_too() -> None:

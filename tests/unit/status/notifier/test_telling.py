@@ -9,24 +9,16 @@ from services.status.notifier.audience import CHANNEL, Audience, Belonging
 from services.status.notifier.listening import body_of as delivered
 from services.status.notifier.messages import body_of, title_of
 from services.status.notifier.signing import signed_headers
-from shared.domain.notification_events import Channel, PreferencesChanged, preferences_id
+from shared.domain.notification_events import Channel, PreferencesChanged
 from shared.domain.webhook_events import Scope
 from tests.builders import stamp
-from tests.webhook_builders import SECRET, published, webhook
+from tests.webhook_builders import SECRET, preferences, published, webhook
 
 
-def person(user: str, *channels: str, admin: bool = False) -> PreferencesChanged:
+def person(user: str, *schemes: str) -> PreferencesChanged:
     """Somebody with channels of these schemes, who is told of the default."""
-    return PreferencesChanged(
-        originator_id=preferences_id(user),
-        originator_version=1,
-        at=stamp(0).at,
-        actor=f"user:{user}",
-        append_id=uuid4(),
-        user_id=user,
-        admin=admin,
-        channels=tuple(Channel(channel_id=uuid4(), url="sealed", scheme=scheme) for scheme in channels),
-    )
+    channels = tuple(Channel(channel_id=uuid4(), url="sealed", scheme=scheme) for scheme in schemes)
+    return preferences(user, channels=channels)
 
 
 def test_an_event_concerns_the_webhooks_and_channels_that_ask_for_it() -> None:
