@@ -56,6 +56,11 @@ class MetricFold:
                 counts["waited"] += 1
                 self._time(key, "waiting", event.at - waiting_since)
 
+    def forget(self, before: datetime) -> None:
+        """Drop the minutes before a time, as retention does; what is told of all time stays."""
+        self.minutes = {key: counts for key, counts in self.minutes.items() if not ALWAYS < key[0] < before}
+        self.buckets = Counter({key: count for key, count in self.buckets.items() if not ALWAYS < key[0] < before})
+
     def _time(self, key: Key, figure: str, took: timedelta) -> None:
         microseconds = max(0, round(took.total_seconds() * 1_000_000))
         self.minutes[key][f"{figure}_microseconds"] += microseconds

@@ -168,6 +168,7 @@ class _Folded:
         self.runs[task_id] = (execution, recorded.position)
 
     def _expire(self, event: ExecutionsExpired) -> None:
+        self.metrics.forget(event.before)
         for task_id, (run, position) in list(self.runs.items()):
             if run.phase.ended and run.submitted.at < event.before and position <= event.through:
                 self._expired[task_id] = self.runs.pop(task_id)

@@ -41,6 +41,7 @@ from services.gateway.routes import (
 )
 from services.gateway.settings import GatewaySettings
 from services.gateway.tracing import Tracing
+from shared.version import VERSION
 
 DESCRIPTION = "Trading workflows as durable tasks. Errors are RFC 9457 problem documents that say what to do next."
 
@@ -63,7 +64,7 @@ def create_app(settings: GatewaySettings, *, status_transport: httpx.AsyncBaseTr
     credentials = Credentials(settings.keys)
     app = DocumentedApp(
         title="Blotter",
-        version="0.1.0",
+        version=VERSION,
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,

@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from services.gateway.http_metrics import HttpCounts
 from services.gateway.status_client import StatusClient
 from shared.domain.errors import Unavailable
+from shared.version import VERSION
 
-VERSION = "0.1.0"
 MOST_STRATEGIES = 100
 """Further ones are told together, as the strategy `other`."""
 OTHER = "other"

@@ -13,6 +13,7 @@ from shared.cloud_events import SOURCE, SPEC_VERSION, TYPE_PREFIX
 from shared.documents import METADATA
 from shared.domain.events import EVENTS, Event
 from shared.published.streams import ALERTS, OPERATIONS, SCHEDULES, STREAMS, TASKS, stream_of
+from shared.version import VERSION as INSTALLED
 
 VERSION = "3.0.0"
 DESCRIPTION = (
@@ -59,7 +60,7 @@ def _of_faststream() -> dict[str, Any]:
     broker = RedisBroker()
     for stream in STREAMS:
         broker.publisher(stream=stream, title=stream, description=OF_STREAM[stream], schema=dict[str, Any])
-    factory = AsyncAPI(broker, title="Blotter", version="0.1.0", schema_version=VERSION, description=DESCRIPTION)
+    factory = AsyncAPI(broker, title="Blotter", version=INSTALLED, schema_version=VERSION, description=DESCRIPTION)
     found: dict[str, Any] = msgspec.json.decode(factory.to_specification().to_json())
     return found
 

@@ -3,6 +3,7 @@
 Every function reads within the one transaction of its caller, which has to be REPEATABLE READ.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +25,8 @@ TRACED = 200
 """Of so many tasks that completed lately, the traces are told as examples."""
 FIGURES = ("duration", "waiting")
 
+Example = dict[str, Any]
+
 
 def totals(connection: sa.Connection, now: datetime) -> dict[str, Any]:
     """Return what `GET /metrics/totals` tells; nothing in it goes back but what is a gauge: `tasks` and `queues`."""
@@ -34,7 +37,7 @@ def totals(connection: sa.Connection, now: datetime) -> dict[str, Any]:
         "as_of_position": read_position(connection, positions, PROJECTOR),
         "tasks": [dict(row) for row in connection.execute(sa.select(t.priority, t.status, t.count)).mappings()],
         "sums": [dict(row) for row in connection.execute(sums).mappings()],
-        "histograms": [_histogram(connection, figure, level) for figure in FIGURES for level in Priority],
+        "histograms": _histograms(connection),
         "queues": [
             {"priority": level, "depth": found.depth, "oldest_seconds": oldest_seconds(found.since, now=now)}
             for level, found in levels.items()
@@ -42,44 +45,55 @@ def totals(connection: sa.Connection, now: datetime) -> dict[str, Any]:
     }
 
 
-def _histogram(connection: sa.Connection, figure: str, level: Priority) -> dict[str, Any]:
-    """Return how many times were at most each bound; the last number, whose bound is null, is that of all."""
+def _histograms(connection: sa.Connection) -> list[dict[str, Any]]:
+    """Return of each figure and level how many times were at most each bound; the last one, null, is that of all."""
     b, m = metric_buckets.c, metric_minutes.c
-    query = sa.select(b.bucket, sa.func.sum(b.count)).group_by(b.bucket)
-    query = query.where(b.minute == ALL_TIME, b.figure == figure, b.priority == str(level))
-    counts = {bucket: int(count) for bucket, count in connection.execute(query)}
-    took = sa.select(sa.func.sum(m[f"{figure}_microseconds"])).where(m.minute == ALL_TIME, m.priority == str(level))
-    examples = _examples(connection, level) if figure == "duration" else {}
+    counted = sa.select(b.figure, b.priority, b.bucket, sa.func.sum(b.count)).where(b.minute == ALL_TIME)
+    counts: dict[tuple[str, str], dict[int, int]] = {}
+    for figure, level, bucket, count in connection.execute(counted.group_by(b.figure, b.priority, b.bucket)):
+        counts.setdefault((figure, level), {})[bucket] = int(count)
+    took = [sa.func.sum(m[f"{figure}_microseconds"]).label(figure) for figure in FIGURES]
+    summed = sa.select(m.priority, *took).where(m.minute == ALL_TIME).group_by(m.priority)
+    seconds = {row["priority"]: dict(row) for row in connection.execute(summed).mappings()}
+    examples = _examples(connection)
+    return [
+        {
+            "figure": figure,
+            "priority": level,
+            "buckets": _cumulated(
+                counts.get((figure, str(level)), {}), examples.get(str(level), {}) if figure == "duration" else {}
+            ),
+            "sum_seconds": float(seconds.get(str(level), {}).get(figure) or 0) / 1_000_000,
+        }
+        for figure in FIGURES
+        for level in Priority
+    ]
+
+
+def _cumulated(counts: Mapping[int, int], examples: Mapping[int, Example]) -> list[dict[str, Any]]:
     buckets = []
     for octave, bound in enumerate((*OCTAVES, None)):
         last = len(BOUNDS) if bound is None else bucket_of(bound)
         count = sum(number for bucket, number in counts.items() if bucket <= last)
         bound_seconds = None if bound is None else bound / 1_000_000
         buckets.append({"le": bound_seconds, "count": count, "example": examples.get(octave)})
-    return {
-        "figure": figure,
-        "priority": level,
-        "buckets": buckets,
-        "sum_seconds": float(connection.scalar(took) or 0) / 1_000_000,
-    }
+    return buckets
 
 
-def _examples(connection: sa.Connection, level: Priority) -> dict[int, dict[str, Any]]:
-    """Return by octave the trace of a task that completed lately and took so long."""
+def _examples(connection: sa.Connection) -> dict[str, dict[int, Example]]:
+    """Return by level and octave the trace of a task that completed lately and took so long."""
     c = workflow_executions.c
     query = (
-        sa.select(c.trace_id, c.duration_seconds, c.finished_at)
+        sa.select(c.priority, c.trace_id, c.duration_seconds, c.finished_at)
         .where(c.status == str(Status.COMPLETED))
         .order_by(c.submitted_at.desc(), c.task_id.desc())
         .limit(TRACED)
-        .add_columns(c.priority)
     )
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[str, dict[int, Example]] = {}
     for row in connection.execute(query):
-        if row.trace_id is None or row.duration_seconds is None or row.priority != str(level):
+        if row.trace_id is None or row.duration_seconds is None:
             continue
         octave = -(-bucket_of(round(row.duration_seconds * 1_000_000)) // PER_OCTAVE)
-        found.setdefault(
-            octave, {"trace_id": row.trace_id, "seconds": row.duration_seconds, "at": row.finished_at.timestamp()}
-        )
+        example = {"trace_id": row.trace_id, "seconds": row.duration_seconds, "at": row.finished_at.timestamp()}
+        found.setdefault(row.priority, {}).setdefault(octave, example)
     return found

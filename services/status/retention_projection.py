@@ -6,7 +6,16 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from services.status.tables import cleanups, execution_steps, orders, upsert, workflow_executions
+from services.status.metric_projection import ALL_TIME
+from services.status.tables import (
+    cleanups,
+    execution_steps,
+    metric_buckets,
+    metric_minutes,
+    orders,
+    upsert,
+    workflow_executions,
+)
 from shared.domain.phases import Phase, status
 from shared.domain.retention_events import CleanupFinished, ExecutionsExpired
 from shared.log.runs import Recorded
@@ -50,13 +59,16 @@ def cleanup_row(position: int, event: CleanupFinished) -> dict[str, Any]:
 
 
 def _expire(connection: sa.Connection, expired: ExecutionsExpired) -> None:
-    """Remove the rows of runs; the time of submission is there for its index."""
+    """Remove the rows of runs, and the minutes of metrics that are as old; the time of submission is for its index."""
     c = workflow_executions.c
     gone = connection.scalars(
         sa.delete(workflow_executions)
         .where(c.submitted_at < expired.before, c.position <= expired.through, c.status.in_(ENDED))
         .returning(c.task_id)
     ).all()
+    for counted in (metric_minutes, metric_buckets):
+        minute = counted.c.minute
+        connection.execute(sa.delete(counted).where(minute > ALL_TIME, minute < expired.before))
     if gone:
         for table in (execution_steps, orders):
             connection.execute(sa.delete(table).where(table.c.task_id == sa.any_(sa.bindparam("gone", gone, _IDS))))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
 from services.status.database import create_engine
+from services.status.metric_projection import ALL_TIME
 from services.status.projector import Projector
 from services.status.rebuild import Rebuild
 from services.status.settings import StatusSettings
-from services.status.tables import execution_steps, orders, workflow_executions
+from services.status.tables import execution_steps, metric_buckets, metric_minutes, orders, workflow_executions
 from shared.domain.execution import WorkflowExecution
 from shared.log.event_log import EventLog
 from tests.builders import NOW, complete_all, complete_next, outcome, running, stamp, submitted, with_order
@@ -75,6 +77,34 @@ def test_rows_of_old_ended_runs_go_with_their_steps_and_orders(
     }
     assert old.id not in left(engine)["orders"]
     assert differences(settings.database_url) == []
+
+
+def test_minutes_of_metrics_go_when_they_are_as_old_and_what_is_of_all_time_stays(
+    settings: StatusSettings, log: EventLog, engine: sa.Engine, project: Project
+) -> None:
+    """So that counters never go back, and the tables do not grow for ever; as old as the rows that go."""
+    traded(log)
+    project()
+    before = minutes(engine)
+    assert {minute for minute in before if minute > ALL_TIME} == {NOW}
+    log.append([executions_expired(log.head(), before=NOW)])
+    project()
+    assert minutes(engine) == before
+    log.append([executions_expired(log.head(), before=NOW + timedelta(minutes=1), version=2)])
+    project()
+    assert minutes(engine) == {ALL_TIME: before[ALL_TIME]}
+    assert differences(settings.database_url) == []
+    Rebuild(log, engine).run()
+    assert minutes(engine) == {ALL_TIME: before[ALL_TIME]}
+
+
+def minutes(engine: sa.Engine) -> dict[datetime, tuple[int, int]]:
+    """By minute how many completed, and how many times are in buckets."""
+    m, b = metric_minutes.c, metric_buckets.c
+    with engine.connect() as connection:
+        completed = dict(connection.execute(sa.select(m.minute, sa.func.sum(m.completed)).group_by(m.minute)).all())
+        counted = dict(connection.execute(sa.select(b.minute, sa.func.sum(b.count)).group_by(b.minute)).all())
+    return {minute: (int(number), int(counted.get(minute, 0))) for minute, number in completed.items()}
 
 
 def test_runs_submitted_later_stay(log: EventLog, engine: sa.Engine, project: Project) -> None:
