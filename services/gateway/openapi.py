@@ -101,6 +101,15 @@ def _problem_response(status: HTTPStatus, *words: str) -> dict[str, Any]:
     return {"description": description, "content": content, "headers": _HEADERS.get(status, {})}
 
 
+USUAL_PROBLEMS = problems(
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+"""What any route under /api may answer."""
+
+
 class DocumentedApp(FastAPI):
     """An application whose document also has the problem's schema and the trace header."""
 

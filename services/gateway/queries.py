@@ -128,34 +128,30 @@ class LinesQuery(_Query):
     limit: int = Field(100, ge=1, le=500, description="how many at most")
 
 
-class TaskQuery(TaskConditions):
+class ListQuery(_Query):
+    """Which part of a list that is sorted by time."""
+
+    limit: int = Field(50, ge=1, le=500, description="how many at most")
+    cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,200}$")] | None = Field(
+        None, description="next_cursor of the page before"
+    )
+
+
+class TaskQuery(TaskConditions, ListQuery):
     """Which tasks, newest first; all conditions must hold."""
 
-    limit: int = Field(50, ge=1, le=500, description="how many at most")
-    cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,200}$")] | None = Field(
-        None, description="next_cursor of the page before"
-    )
 
-
-class OrderQuery(_Query):
+class OrderQuery(ListQuery):
     """Which orders, newest first; all conditions must hold."""
 
-    limit: int = Field(50, ge=1, le=500, description="how many at most")
-    cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,200}$")] | None = Field(
-        None, description="next_cursor of the page before"
-    )
     task_id: Annotated[str, StringConstraints(pattern=UUID_TEXT)] | None = Field(None, description="of this task")
     symbol: Symbol | None = None
     state: OrderState | None = None
 
 
-class ScheduleQuery(_Query):
+class ScheduleQuery(ListQuery):
     """Which schedules, newest first; all conditions must hold."""
 
-    limit: int = Field(50, ge=1, le=500, description="how many at most")
-    cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,200}$")] | None = Field(
-        None, description="next_cursor of the page before"
-    )
     strategy_id: Annotated[str, StringConstraints(pattern=STRATEGY_ID)] | None = Field(
         None, description="of this strategy"
     )
@@ -163,19 +159,11 @@ class ScheduleQuery(_Query):
     enabled: _Bool | None = Field(None, description="those that fire by their own times, or those that do not")
 
 
-class AlertQuery(_Query):
+class AlertQuery(ListQuery):
     """Which alerts, raised last first; all conditions must hold."""
 
-    limit: int = Field(50, ge=1, le=500, description="how many at most")
-    cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,200}$")] | None = Field(
-        None, description="next_cursor of the page before"
-    )
     active: _Bool | None = Field(None, description="those that are still wrong, or those that are resolved")
     kind: AlertKind | None = Field(None, description="of this kind")
-
-    def parameters(self) -> list[tuple[str, str | int]]:
-        """Return what was asked, in the form in which the status service takes it."""
-        return list(self.model_dump(mode="json", exclude_none=True).items())
 
 
 class NoteQuery(_Query):
@@ -202,13 +190,9 @@ class HistoryQuery(_Query):
     priority: Priority | None = Field(None, description="of this level")
 
 
-class WebhookQuery(_Query):
+class WebhookQuery(ListQuery):
     """Which webhooks, newest first; all conditions must hold."""
 
-    limit: int = Field(50, ge=1, le=500, description="how many at most")
-    cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=-]{1,200}$")] | None = Field(
-        None, description="next_cursor of the page before"
-    )
     user_id: Name | None = Field(None, description="of this user, for admins")
 
 

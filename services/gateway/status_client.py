@@ -126,20 +126,14 @@ class StatusClient:
 
     async def tasks(self, parameters: Parameters) -> bytes:
         """Return a page of tasks as JSON. Raises InvalidInput for a cursor that the service did not give out."""
-        document = await self._get("/tasks", parameters)
-        if document is None:
-            raise _unavailable()
-        return document
+        return await self._need("/tasks", parameters)
 
     async def live(self, conditions: Parameters, *, cursor: str | None = None, limit: int = LIVE_LIMIT) -> LivePage:
         """Return a page of the tasks that have not ended and meet conditions, newest first."""
         page: list[tuple[str, str | int]] = [("limit", limit)]
         if cursor is not None:
             page.append(("cursor", cursor))
-        document = await self._get("/tasks/live", [*conditions, *page], patience=LIVE_PATIENCE)
-        if document is None:
-            raise _unavailable()
-        return _decode(document, LivePage)
+        return _decode(await self._need("/tasks/live", [*conditions, *page], patience=LIVE_PATIENCE), LivePage)
 
     async def steps(self, task_id: UUID, parameters: Parameters) -> bytes | None:
         """Return a page of a task's steps as JSON, None when the task is not projected. Raises InvalidInput."""
@@ -155,17 +149,11 @@ class StatusClient:
 
     async def orders(self, parameters: Parameters) -> bytes:
         """Return a page of orders as JSON. Raises InvalidInput for a cursor that the service did not give out."""
-        document = await self._get("/orders", parameters)
-        if document is None:
-            raise _unavailable()
-        return document
+        return await self._need("/orders", parameters)
 
     async def schedules(self, parameters: Parameters) -> SchedulePage:
         """Return a page of schedules, newest first. Raises InvalidInput for a cursor that was not given out."""
-        document = await self._get("/schedules", parameters)
-        if document is None:
-            raise _unavailable()
-        return _decode(document, SchedulePage)
+        return _decode(await self._need("/schedules", parameters), SchedulePage)
 
     async def schedule_history(self, schedule_id: UUID, parameters: Parameters) -> bytes | None:
         """Return a page of a schedule's history as JSON, None when it is not projected. Raises InvalidInput."""
@@ -173,17 +161,11 @@ class StatusClient:
 
     async def webhooks(self, parameters: Parameters) -> WebhookPage:
         """Return a page of webhooks, newest first. Raises InvalidInput for a cursor that was not given out."""
-        document = await self._get("/webhooks", parameters)
-        if document is None:
-            raise _unavailable()
-        return _decode(document, WebhookPage)
+        return _decode(await self._need("/webhooks", parameters), WebhookPage)
 
     async def deliveries(self, webhook_id: UUID, parameters: Parameters) -> bytes:
         """Return a page of a webhook's deliveries as JSON. Raises InvalidInput for a cursor that was not given out."""
-        document = await self._get(f"/webhooks/{webhook_id}/deliveries", parameters)
-        if document is None:
-            raise _unavailable()
-        return document
+        return await self._need(f"/webhooks/{webhook_id}/deliveries", parameters)
 
     async def delivery(self, webhook_id: UUID, delivery_id: UUID) -> dict[str, Any] | None:
         """Return a delivery with its tries, None when the webhook has none of this id."""
@@ -203,64 +185,47 @@ class StatusClient:
 
     async def queues(self) -> ProjectedQueues:
         """Return the queues of the levels, and that of clean-ups, as JSON values."""
-        document = await self._get("/queues")
-        if document is None:
-            raise _unavailable()
-        return _decode(document, ProjectedQueues)
+        return _decode(await self._need("/queues"), ProjectedQueues)
 
     async def workers(self) -> list[WorkerView]:
         """Return the workers that live and those that did lately, by name."""
-        document = await self._get("/workers")
-        if document is None:
-            raise _unavailable()
-        return _decode(document, _Workers).items
+        return _decode(await self._need("/workers"), _Workers).items
 
     async def alerts(self, parameters: Parameters) -> bytes:
         """Return a page of alerts as JSON, raised last first. Raises InvalidInput for a cursor not given out."""
-        document = await self._get("/alerts", parameters)
-        if document is None:
-            raise _unavailable()
-        return document
+        return await self._need("/alerts", parameters)
 
     async def cleanups(self, parameters: Parameters) -> bytes:
         """Return a page of clean-ups as JSON, newest first."""
-        document = await self._get("/cleanups", parameters)
-        if document is None:
-            raise _unavailable()
-        return document
+        return await self._need("/cleanups", parameters)
 
     async def metrics(self, parameters: Parameters) -> bytes:
         """Return the figures of the system as JSON."""
-        document = await self._get("/metrics", parameters)
-        if document is None:
-            raise _unavailable()
-        return document
+        return await self._need("/metrics", parameters)
 
     async def metric_history(self, parameters: Parameters) -> bytes:
         """Return what the last minutes were like as JSON."""
-        document = await self._get("/metrics/history", parameters)
-        if document is None:
-            raise _unavailable()
-        return document
+        return await self._need("/metrics/history", parameters)
 
     async def metric_totals(self) -> dict[str, Any]:
         """Return sums of all time as JSON values."""
-        document = await self._get("/metrics/totals")
-        if document is None:
-            raise _unavailable()
-        return _decode(document, dict[str, Any])
+        return _decode(await self._need("/metrics/totals"), dict[str, Any])
 
     async def asyncapi(self) -> bytes:
         """Return the AsyncAPI document of the published events as JSON."""
-        document = await self._get("/asyncapi.json")
-        if document is None:
-            raise _unavailable()
-        return document
+        return await self._need("/asyncapi.json")
 
     async def parts(self) -> dict[str, dict[str, Any]]:
         """Return the parts behind the service by name, each with `up` and `detail`."""
         document = await self._get("/health/ready", patience=HEALTH_PATIENCE)
         return {} if document is None else _decode(document, _Parts).parts
+
+    async def _need(self, path: str, parameters: Parameters = (), *, patience: httpx.Timeout = PATIENCE) -> bytes:
+        """Return what is always there."""
+        document = await self._get(path, parameters, patience=patience)
+        if document is None:
+            raise _unavailable()
+        return document
 
     async def _get(self, path: str, parameters: Parameters = (), *, patience: httpx.Timeout = PATIENCE) -> bytes | None:
         traceparent = current_traceparent()

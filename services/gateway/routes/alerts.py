@@ -9,19 +9,13 @@ from services.gateway import alert_answers as answers
 from services.gateway.authentication import Trader
 from services.gateway.components import components
 from services.gateway.documents import json_response
-from services.gateway.openapi import answer, problems, refusal
+from services.gateway.openapi import USUAL_PROBLEMS, answer, refusal
 from services.gateway.paths import AlertId
 from services.gateway.queries import AlertQuery, NoteQuery, Nothing
 from shared.domain.alert import alert_document
 
 router = APIRouter(prefix="/api/alerts", tags=["alerts"])
 
-_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
 _NOT_FOUND = refusal(
     "alert_not_found",
     "There is no alert 3b6f0a52-93c7-5a4e-8a0d-2b9f4c7e1d38: GET /api/alerts lists those that there are.",
@@ -30,7 +24,7 @@ _NOT_FOUND = refusal(
 
 
 @router.get(
-    "", response_model=answers.AlertPage, responses={200: answer("Raised last first", answers.ALERTS), **_PROBLEMS}
+    "", response_model=answers.AlertPage, responses={200: answer("Raised last first", answers.ALERTS), **USUAL_PROBLEMS}
 )
 async def list_alerts(request: Request, wanted: Annotated[AlertQuery, Query()]) -> Response:
     """List what is wrong and what was, raised last first. An alert that comes back is the same one, raised again."""
@@ -40,7 +34,7 @@ async def list_alerts(request: Request, wanted: Annotated[AlertQuery, Query()]) 
 @router.get(
     "/{alert_id}",
     response_model=answers.AlertAnswer,
-    responses={200: answer("The alert", answers.ALERT), **_PROBLEMS, **_NOT_FOUND},
+    responses={200: answer("The alert", answers.ALERT), **USUAL_PROBLEMS, **_NOT_FOUND},
 )
 async def read_alert(request: Request, alert_id: AlertId, _: Nothing) -> Response:
     """Return one alert, as the log has it."""
@@ -52,7 +46,7 @@ async def read_alert(request: Request, alert_id: AlertId, _: Nothing) -> Respons
     response_model=answers.AlertAnswer,
     responses={
         200: answer("It is acknowledged", answers.ACKNOWLEDGED),
-        **_PROBLEMS,
+        **USUAL_PROBLEMS,
         **_NOT_FOUND,
         **refusal("version_conflict", "3b6f... was changed by someone else at the same moment; send it again."),
     },

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from services.gateway import answers, examples
 from services.gateway.components import components
 from services.gateway.documents import json_response
-from services.gateway.openapi import answer, problems
+from services.gateway.openapi import USUAL_PROBLEMS, answer, problems
 from services.gateway.paths import TaskId
 from services.gateway.piecewise import PiecewiseResponse
 from services.gateway.queries import Nothing, Page
@@ -29,13 +29,7 @@ HARMLESS = {
     "Content-Security-Policy": "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'",
 }
 
-_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
+_PROBLEMS = USUAL_PROBLEMS | problems(HTTPStatus.NOT_FOUND)
 _ETAG = {"ETag": {"description": "its SHA-256 in quotes", "schema": {"type": "string", "pattern": '^"[0-9a-f]{64}"$'}}}
 _CONTENT: dict[str, Any] = {
     "description": "The artifact, in its own media type",

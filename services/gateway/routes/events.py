@@ -1,6 +1,5 @@
 """Events: the log itself."""
 
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -9,24 +8,18 @@ from services.gateway import answers, examples
 from services.gateway.components import components
 from services.gateway.documents import json_response
 from services.gateway.event_types import topics_of
-from services.gateway.openapi import answer, problems
+from services.gateway.openapi import USUAL_PROBLEMS, answer
 from services.gateway.queries import EventsQuery
 
 router = APIRouter(prefix="/api/events", tags=["events"])
 
-_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
 _PAGE = {"items": [examples.CLOUD_EVENT], "next_cursor": None, "position": 4711}
 
 
 @router.get(
     "",
     response_model=answers.CloudEventPage,
-    responses={200: answer("A page", _PAGE), **_PROBLEMS},
+    responses={200: answer("A page", _PAGE), **USUAL_PROBLEMS},
 )
 async def list_log(request: Request, query: Annotated[EventsQuery, Query()]) -> Response:
     """List the events of the log as CloudEvents 1.0, oldest first.

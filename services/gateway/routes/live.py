@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
@@ -18,7 +17,7 @@ from services.gateway.components import beside, components
 from services.gateway.event_stream import MEDIA_TYPE, event_stream
 from services.gateway.event_types import topics_of
 from services.gateway.live import Interest
-from services.gateway.openapi import problems
+from services.gateway.openapi import USUAL_PROBLEMS
 from services.gateway.queries import POSITION, LiveQuery
 from shared.http_server import Stream
 
@@ -26,12 +25,6 @@ router = APIRouter(prefix="/api/live", tags=["events"])
 sockets = APIRouter(prefix="/api/live")
 """Apart, since the declaration of the key in the OpenAPI document is for HTTP only."""
 
-_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
 _LastEventId = Annotated[
     Annotated[str, StringConstraints(pattern=POSITION)] | None,
     Header(alias="Last-Event-ID", description="as `after`, and wins over it: browsers send it by themselves"),
@@ -46,7 +39,7 @@ _LastEventId = Annotated[
             "description": "Server-sent events, without end",
             "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": examples.PUSHED}},
         },
-        **_PROBLEMS,
+        **USUAL_PROBLEMS,
     },
 )
 async def stream(request: Request, query: Annotated[LiveQuery, Query()], last_event_id: _LastEventId = None) -> Stream:

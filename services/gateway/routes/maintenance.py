@@ -1,29 +1,20 @@
 """Maintenance: what the clean-ups did."""
 
-from http import HTTPStatus
-
 from fastapi import APIRouter, Request, Response
 
 from services.gateway import cleanup_answers as answers
 from services.gateway.components import components
 from services.gateway.documents import json_response
-from services.gateway.openapi import answer, problems
+from services.gateway.openapi import USUAL_PROBLEMS, answer
 from services.gateway.queries import Page
 
 router = APIRouter(prefix="/api/maintenance", tags=["maintenance"])
-
-_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
 
 
 @router.get(
     "/cleanups",
     response_model=answers.CleanupPage,
-    responses={200: answer("Newest first", answers.EXAMPLE), **_PROBLEMS},
+    responses={200: answer("Newest first", answers.EXAMPLE), **USUAL_PROBLEMS},
 )
 async def list_cleanups(request: Request, page: Page) -> Response:
     """List past clean-ups with their statistics, newest first: one a night, and those that were started by hand."""

@@ -1,6 +1,5 @@
 """Metrics: how many tasks there are, how long they take, and what waits."""
 
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -9,21 +8,14 @@ from services.gateway import metric_answers as answers
 from services.gateway import metric_examples as examples
 from services.gateway.components import components
 from services.gateway.documents import json_response
-from services.gateway.openapi import answer, problems
+from services.gateway.openapi import USUAL_PROBLEMS, answer
 from services.gateway.queries import HistoryQuery, MetricsQuery
 
 router = APIRouter(prefix="/api/metrics", tags=["metrics"])
 
-_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-
 
 @router.get(
-    "", response_model=answers.MetricsAnswer, responses={200: answer("All of them", examples.METRICS), **_PROBLEMS}
+    "", response_model=answers.MetricsAnswer, responses={200: answer("All of them", examples.METRICS), **USUAL_PROBLEMS}
 )
 async def get_metrics(request: Request, query: Annotated[MetricsQuery, Query()]) -> Response:
     """Tell how many tasks are in each status, how long they took and waited, what waits now, and how many workers live.
@@ -37,7 +29,7 @@ async def get_metrics(request: Request, query: Annotated[MetricsQuery, Query()])
 @router.get(
     "/history",
     response_model=answers.MetricHistory,
-    responses={200: answer("A point for each minute", examples.HISTORY), **_PROBLEMS},
+    responses={200: answer("A point for each minute", examples.HISTORY), **USUAL_PROBLEMS},
 )
 async def get_history(request: Request, query: Annotated[HistoryQuery, Query()]) -> Response:
     """Tell what each of the last minutes was like, oldest first, also those in which nothing happened.

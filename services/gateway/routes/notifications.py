@@ -9,24 +9,17 @@ from services.gateway import webhook_examples as examples
 from services.gateway.authentication import Trader
 from services.gateway.components import components
 from services.gateway.documents import json_response
-from services.gateway.openapi import answer, problems, refusal
+from services.gateway.openapi import USUAL_PROBLEMS, answer, problems, refusal
 from services.gateway.queries import Nothing
 from services.gateway.webhook_bodies import PreferencesRequest
 
 router = APIRouter(prefix="/api/me/notifications", tags=["notifications"])
 
-_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-
 
 @router.get(
     "",
     response_model=answers.PreferencesAnswer,
-    responses={200: answer("As you said, or the default", examples.PREFERENCES), **_PROBLEMS},
+    responses={200: answer("As you said, or the default", examples.PREFERENCES), **USUAL_PROBLEMS},
 )
 async def read_preferences(request: Request, caller: Trader, _: Nothing) -> Response:
     """Tell what you are told of, and by which channels: by default of own tasks that fail, and admins of alerts."""
@@ -38,7 +31,7 @@ async def read_preferences(request: Request, caller: Trader, _: Nothing) -> Resp
     response_model=answers.PreferencesAnswer,
     responses={
         200: answer("Durably recorded", examples.PREFERENCES),
-        **_PROBLEMS,
+        **USUAL_PROBLEMS,
         **problems(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
         **refusal("version_conflict", "6c1f... was changed by someone else at the same moment; send it again."),
     },

@@ -1,6 +1,5 @@
 """Orders: the ledger of all tasks."""
 
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -8,23 +7,16 @@ from fastapi import APIRouter, Query, Request, Response
 from services.gateway import answers, examples
 from services.gateway.components import components
 from services.gateway.documents import json_response
-from services.gateway.openapi import answer, problems
+from services.gateway.openapi import USUAL_PROBLEMS, answer
 from services.gateway.queries import OrderQuery
 
 router = APIRouter(prefix="/api/orders", tags=["orders"])
-
-_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
 
 
 @router.get(
     "",
     response_model=answers.OrderPage,
-    responses={200: answer("A page", {"items": [examples.ORDER], "next_cursor": None}), **_PROBLEMS},
+    responses={200: answer("A page", {"items": [examples.ORDER], "next_cursor": None}), **USUAL_PROBLEMS},
 )
 async def list_orders(request: Request, query: Annotated[OrderQuery, Query()]) -> Response:
     """List orders, newest first."""

@@ -10,21 +10,15 @@ from services.gateway import queue_examples as examples
 from services.gateway.authentication import Admin
 from services.gateway.components import components
 from services.gateway.documents import json_response
-from services.gateway.openapi import answer, problems, refusal
+from services.gateway.openapi import USUAL_PROBLEMS, answer, refusal
 from services.gateway.paths import Level
 from services.gateway.queries import Nothing, PauseQuery
 from services.gateway.queue_control import queue_state_document
 
 router = APIRouter(prefix="/api/queues", tags=["queues"])
 
-_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
 _COMMAND_PROBLEMS = (
-    _PROBLEMS
+    USUAL_PROBLEMS
     | refusal(
         "queue_not_found", "There is no queue 'urgent': name one of high, normal, low.", status=HTTPStatus.NOT_FOUND
     )
@@ -32,7 +26,9 @@ _COMMAND_PROBLEMS = (
 )
 
 
-@router.get("", response_model=answers.QueuePage, responses={200: answer("All of them", examples.QUEUES), **_PROBLEMS})
+@router.get(
+    "", response_model=answers.QueuePage, responses={200: answer("All of them", examples.QUEUES), **USUAL_PROBLEMS}
+)
 async def list_queues(request: Request, _: Nothing) -> Response:
     """Tell of each level how many tasks wait for a worker and for how long, who takes them, and whether it is paused.
 

@@ -11,7 +11,7 @@ from services.gateway.authentication import Trader
 from services.gateway.components import components
 from services.gateway.documents import json_response
 from services.gateway.idempotency import IdempotencyKey
-from services.gateway.openapi import LOCATION, answer, problems, refusal
+from services.gateway.openapi import LOCATION, USUAL_PROBLEMS, answer, problems, refusal
 from services.gateway.paths import ScheduleId
 from services.gateway.queries import DisableQuery, Nothing, Page, ScheduleQuery, UpcomingQuery
 from services.gateway.schedule_bodies import BackfillRequest, ScheduleChange, ScheduleRequest, TriggerRequest
@@ -21,19 +21,13 @@ router = APIRouter(prefix="/api/schedules", tags=["schedules"])
 
 AS_IT_IS = TriggerRequest()
 
-_LIST_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-_READ_PROBLEMS = _LIST_PROBLEMS | refusal(
+_READ_PROBLEMS = USUAL_PROBLEMS | refusal(
     "schedule_not_found",
     "There is no schedule 0c7a...; check the id, or list schedules with GET /api/schedules.",
     status=HTTPStatus.NOT_FOUND,
 )
 _BODY_PROBLEMS = (
-    _LIST_PROBLEMS
+    USUAL_PROBLEMS
     | problems(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     | refusal(
         "strategy_not_found",
@@ -95,7 +89,7 @@ async def preview_schedule(request: Request, body: ScheduleRequest, _: Nothing) 
 @router.get(
     "",
     response_model=answers.SchedulePage,
-    responses={200: answer("A page", {"items": [examples.SCHEDULE], "next_cursor": None}), **_LIST_PROBLEMS},
+    responses={200: answer("A page", {"items": [examples.SCHEDULE], "next_cursor": None}), **USUAL_PROBLEMS},
 )
 async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query()]) -> Response:
     """List schedules, newest first, without those that are deleted."""

@@ -16,7 +16,7 @@ from services.gateway.documents import (
     json_response,
 )
 from services.gateway.idempotency import IdempotencyKey
-from services.gateway.openapi import LOCATION, answer, problems, refusal
+from services.gateway.openapi import LOCATION, USUAL_PROBLEMS, answer, problems, refusal
 from services.gateway.paths import TaskId
 from services.gateway.queries import CancelQuery, MomentQuery, Nothing, Page, TaskQuery
 from services.gateway.selection import CancelRequest
@@ -24,17 +24,10 @@ from services.gateway.submissions import Accepted
 
 router = APIRouter(prefix="/api/tasks", tags=["tasks"])
 
-_READ_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-_LIST_PROBLEMS = problems(*(HTTPStatus(int(status)) for status in _READ_PROBLEMS if int(status) != 404))
+_READ_PROBLEMS = USUAL_PROBLEMS | problems(HTTPStatus.NOT_FOUND)
 _CANCEL_PROBLEMS = _READ_PROBLEMS | problems(HTTPStatus.CONFLICT)
 _SUBMIT_PROBLEMS = _CANCEL_PROBLEMS | problems(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-_BULK_PROBLEMS = _LIST_PROBLEMS | problems(HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_BULK_PROBLEMS = USUAL_PROBLEMS | problems(HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 _RETRY_PROBLEMS = _READ_PROBLEMS | refusal(
     "not_waiting_for_retry",
     "Task 5b0f... is running and waits for no retry; only one in state RETRY, FAILURE or REVOKED can go on at once.",
@@ -108,7 +101,7 @@ async def cancel_tasks(request: Request, caller: Trader, body: CancelRequest, _:
 @router.get(
     "",
     response_model=answers.TaskPage,
-    responses={200: answer("A page", {"items": [examples.TASK], "next_cursor": None}), **_LIST_PROBLEMS},
+    responses={200: answer("A page", {"items": [examples.TASK], "next_cursor": None}), **USUAL_PROBLEMS},
 )
 async def list_tasks(request: Request, query: Annotated[TaskQuery, Query()]) -> Response:
     """List tasks, newest first."""

@@ -9,19 +9,13 @@ from services.gateway import telemetry_answers as answers
 from services.gateway import telemetry_examples as examples
 from services.gateway.components import components
 from services.gateway.documents import json_response
-from services.gateway.openapi import answer, problems
+from services.gateway.openapi import USUAL_PROBLEMS, answer, problems
 from services.gateway.paths import TaskId
 from services.gateway.queries import LinesQuery, Nothing
 
 router = APIRouter(prefix="/api/tasks", tags=["tasks"])
 
-_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
+_PROBLEMS = USUAL_PROBLEMS | problems(HTTPStatus.NOT_FOUND)
 
 
 @router.get(

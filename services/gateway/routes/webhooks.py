@@ -11,25 +11,19 @@ from services.gateway.authentication import Trader
 from services.gateway.components import components
 from services.gateway.documents import json_response
 from services.gateway.idempotency import IdempotencyKey
-from services.gateway.openapi import LOCATION, answer, problems, refusal
+from services.gateway.openapi import LOCATION, USUAL_PROBLEMS, answer, problems, refusal
 from services.gateway.paths import DeliveryId, WebhookId
 from services.gateway.queries import DeliveryQuery, Nothing, WebhookQuery
 from services.gateway.webhook_bodies import WebhookChange, WebhookRequest
 
 router = APIRouter(prefix="/api/webhooks", tags=["webhooks"])
 
-_LIST_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-_READ_PROBLEMS = _LIST_PROBLEMS | refusal(
+_READ_PROBLEMS = USUAL_PROBLEMS | refusal(
     "webhook_not_found",
     "There is no webhook 6f1c...; check the id, or list yours with GET /api/webhooks.",
     status=HTTPStatus.NOT_FOUND,
 )
-_DELIVERY_PROBLEMS = _LIST_PROBLEMS | refusal(
+_DELIVERY_PROBLEMS = USUAL_PROBLEMS | refusal(
     "delivery_not_found",
     "This webhook has no delivery 0a4d...; its list names those of the last 30 days.",
     status=HTTPStatus.NOT_FOUND,
@@ -55,7 +49,7 @@ _COMMAND_PROBLEMS = _READ_PROBLEMS | _OVERTAKEN
             model=answers.WebhookWithSecret,
         ),
         201: answer("Durably recorded", examples.WITH_SECRET, headers=LOCATION),
-        **_LIST_PROBLEMS,
+        **USUAL_PROBLEMS,
         **_TOO_LARGE,
         **_KEY_REUSED,
     },
@@ -78,7 +72,7 @@ async def create_webhook(
 @router.get(
     "",
     response_model=answers.WebhookPage,
-    responses={200: answer("A page", {"items": [examples.WEBHOOK], "next_cursor": None}), **_LIST_PROBLEMS},
+    responses={200: answer("A page", {"items": [examples.WEBHOOK], "next_cursor": None}), **USUAL_PROBLEMS},
 )
 async def list_webhooks(request: Request, caller: Trader, query: Annotated[WebhookQuery, Query()]) -> Response:
     """List your webhooks, newest first; admins see everybody's."""

@@ -10,17 +10,11 @@ from services.gateway import worker_examples as examples
 from services.gateway.authentication import Admin
 from services.gateway.components import components
 from services.gateway.documents import json_response
-from services.gateway.openapi import answer, problems, refusal
+from services.gateway.openapi import USUAL_PROBLEMS, answer, refusal
 from services.gateway.queries import Nothing
 
 router = APIRouter(prefix="/api/workers", tags=["workers"])
 
-_PROBLEMS = problems(
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
 _NOT_FOUND = refusal(
     "worker_not_found",
     "There is no worker 'executor@hots', and was none lately; GET /api/workers lists them.",
@@ -36,7 +30,7 @@ _OFFLINE = refusal(
 @router.get(
     "",
     response_model=answers.WorkerPage,
-    responses={200: answer("All of them", {"items": [examples.WORKER]}), **_PROBLEMS},
+    responses={200: answer("All of them", {"items": [examples.WORKER]}), **USUAL_PROBLEMS},
 )
 async def list_workers(request: Request, _: Nothing) -> Response:
     """List workers by name: those that live, and for an hour those that are gone.
@@ -51,7 +45,7 @@ async def list_workers(request: Request, _: Nothing) -> Response:
     "/{name}/drain",
     status_code=HTTPStatus.ACCEPTED,
     response_model=answers.Worker,
-    responses={202: answer("Durably recorded", examples.WORKER), **_PROBLEMS, **_NOT_FOUND, **_OFFLINE},
+    responses={202: answer("Durably recorded", examples.WORKER), **USUAL_PROBLEMS, **_NOT_FOUND, **_OFFLINE},
 )
 async def drain_worker(
     request: Request, caller: Admin, name: Annotated[str, Path(examples=["executor@host"])], _: Nothing
