@@ -13,7 +13,7 @@ import httpx
 import msgspec
 
 from services.status.alert_projection import evolved
-from services.status.cursors import AlertCursor, decode_alert_cursor, encode_alert_cursor
+from services.status.cursors import TimeCursor, decode_time_cursor, encode_time_cursor
 from services.status.filters import AlertFilter
 from services.status.retention_projection import cleanup_row
 from services.status.schedule_rows import history_row
@@ -246,7 +246,7 @@ class FakeStatus:
 
     def _list_alerts(self, query: httpx.QueryParams) -> httpx.Response:
         wanted = AlertFilter.model_validate(dict(query))
-        before = decode_alert_cursor(wanted.cursor) if wanted.cursor is not None else None
+        before = decode_time_cursor(wanted.cursor) if wanted.cursor is not None else None
         found = [
             alert
             for alert in sorted(self.alerts.values(), key=lambda each: (each.since, each.id), reverse=True)
@@ -255,7 +255,7 @@ class FakeStatus:
             and (before is None or (alert.since, alert.id) < tuple(before))
         ]
         shown, rest = found[: wanted.limit], found[wanted.limit :]
-        next_cursor = encode_alert_cursor(AlertCursor(shown[-1].since, shown[-1].id)) if rest else None
+        next_cursor = encode_time_cursor(TimeCursor(shown[-1].since, shown[-1].id)) if rest else None
         return _json({"items": [alert_document(alert) for alert in shown], "next_cursor": next_cursor})
 
     def _list_cleanups(self, query: httpx.QueryParams) -> httpx.Response:

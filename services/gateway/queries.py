@@ -18,6 +18,7 @@ from shared.domain.alert_events import AlertKind
 from shared.domain.errors import FieldError
 from shared.domain.orders import OrderState
 from shared.domain.priority import Priority
+from shared.domain.webhook import DeliveryState
 
 REPEATABLE = frozenset({"label", "types"})
 UUID_TEXT = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
@@ -194,14 +195,6 @@ class WebhookQuery(ListQuery):
     """Which webhooks, newest first; all conditions must hold."""
 
     user_id: Name | None = Field(None, description="of this user, for admins")
-
-
-class DeliveryState(StrEnum):
-    """What a delivery has come to."""
-
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    DEAD = "dead"
 
 
 class DeliveryQuery(PageQuery):

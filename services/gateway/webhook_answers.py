@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from services.gateway.queries import DeliveryState
+from shared.domain.webhook import DeliveryState
 from shared.domain.webhook_events import Scope
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from services.status.alert_projection import alert_of, evolved, stored
-from services.status.cursors import AlertCursor
+from services.status.cursors import TimeCursor
 from services.status.filters import AlertFilter
 from services.status.projector import PROJECTOR
 from services.status.resources import Resources
@@ -17,7 +17,7 @@ from shared.domain.alert_events import ALERT_TOPICS, AlertEvent
 from shared.log.positions import read_position
 
 
-async def page(resources: Resources, wanted: AlertFilter, before: AlertCursor | None) -> list[Alert]:
+async def page(resources: Resources, wanted: AlertFilter, before: TimeCursor | None) -> list[Alert]:
     """Return one alert more than wanted, raised last first. An alert tells of a projector that stands still, too."""
     news = await _news(resources)
     rows = await resources.tables.ask(_rows, wanted, before, list(news))
@@ -36,7 +36,7 @@ async def _news(resources: Resources) -> dict[UUID, Alert]:
 
 
 def _rows(
-    connection: sa.Connection, wanted: AlertFilter, before: AlertCursor | None, without: Iterable[UUID]
+    connection: sa.Connection, wanted: AlertFilter, before: TimeCursor | None, without: Iterable[UUID]
 ) -> list[Alert]:
     c = alerts.c
     statement = sa.select(alerts).where(c.id.not_in(list(without)))
@@ -50,7 +50,7 @@ def _rows(
     return [alert_of(row) for row in connection.execute(statement).mappings()]
 
 
-def _is_wanted(alert: Alert, wanted: AlertFilter, before: AlertCursor | None) -> bool:
+def _is_wanted(alert: Alert, wanted: AlertFilter, before: TimeCursor | None) -> bool:
     place: tuple[datetime, UUID] = (alert.since, alert.id)
     return (
         (wanted.active is None or wanted.active is alert.is_active)

@@ -13,25 +13,11 @@ LARGEST_NUMBER = 2**63 - 1
 _ORDER_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
-class TaskCursor(NamedTuple):
-    """The last task of a page, by what tasks are sorted on."""
+class TimeCursor(NamedTuple):
+    """The last item of a page of what is sorted by a time and, within it, by its id."""
 
-    submitted_at: datetime
-    task_id: UUID
-
-
-class ScheduleCursor(NamedTuple):
-    """The last schedule of a page, by what schedules are sorted on."""
-
-    created_at: datetime
-    schedule_id: UUID
-
-
-class AlertCursor(NamedTuple):
-    """The last alert of a page, by what alerts are sorted on."""
-
-    since: datetime
-    alert_id: UUID
+    at: datetime
+    id: UUID
 
 
 class OrderCursor(NamedTuple):
@@ -58,49 +44,21 @@ def decode_order_cursor(text: str) -> OrderCursor:
     return cursor
 
 
-def encode_task_cursor(cursor: TaskCursor) -> str:
+def encode_time_cursor(cursor: TimeCursor) -> str:
     """Return the cursor as text that is safe in a URL."""
-    return _encode(*cursor)
+    return base64.urlsafe_b64encode(f"{cursor.at.isoformat()},{cursor.id}".encode()).decode()
 
 
-def decode_task_cursor(text: str) -> TaskCursor:
-    """Return what `encode_task_cursor` took; raises InvalidInput for anything else."""
-    return TaskCursor(*_decode(text))
-
-
-def encode_schedule_cursor(cursor: ScheduleCursor) -> str:
-    """Return the cursor as text that is safe in a URL."""
-    return _encode(*cursor)
-
-
-def decode_schedule_cursor(text: str) -> ScheduleCursor:
-    """Return what `encode_schedule_cursor` took; raises InvalidInput for anything else."""
-    return ScheduleCursor(*_decode(text))
-
-
-def encode_alert_cursor(cursor: AlertCursor) -> str:
-    """Return the cursor as text that is safe in a URL."""
-    return _encode(*cursor)
-
-
-def decode_alert_cursor(text: str) -> AlertCursor:
-    """Return what `encode_alert_cursor` took; raises InvalidInput for anything else."""
-    return AlertCursor(*_decode(text))
-
-
-def _encode(moment: datetime, found: UUID) -> str:
-    return base64.urlsafe_b64encode(f"{moment.isoformat()},{found}".encode()).decode()
-
-
-def _decode(text: str) -> tuple[datetime, UUID]:
+def decode_time_cursor(text: str) -> TimeCursor:
+    """Return what `encode_time_cursor` took; raises InvalidInput for anything else."""
     try:
-        moment, found = base64.b64decode(text, altchars=b"-_", validate=True).decode("ascii").split(",")
-        decoded = datetime.fromisoformat(moment), UUID(found)
+        at, found = base64.b64decode(text, altchars=b"-_", validate=True).decode("ascii").split(",")
+        cursor = TimeCursor(datetime.fromisoformat(at), UUID(found))
     except (ValueError, binascii.Error):
         raise _bad_cursor() from None
-    if decoded[0].tzinfo is None:
+    if cursor.at.tzinfo is None:
         raise _bad_cursor()
-    return decoded
+    return cursor
 
 
 def decode_number_cursor(text: str) -> int:

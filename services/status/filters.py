@@ -9,6 +9,7 @@ from shared.domain.alert_events import AlertKind
 from shared.domain.orders import OrderState
 from shared.domain.phases import CeleryState, Phase, Status, celery_state, status
 from shared.domain.priority import Priority
+from shared.domain.webhook import DeliveryState
 
 MAX_LIMIT = 500
 MAX_LIVE = 10_000
@@ -107,7 +108,7 @@ class WebhookFilter(Page):
 class DeliveryFilter(Page):
     """The query of `GET /webhooks/{webhook_id}/deliveries`."""
 
-    state: _Text | None = None
+    state: DeliveryState | None = None
 
 
 def statuses_of(state: CeleryState) -> list[Status]:

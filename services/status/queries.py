@@ -7,7 +7,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from services.status.cursors import OrderCursor, TaskCursor
+from services.status.cursors import OrderCursor, TimeCursor
 from services.status.filters import OrderFilter, TaskFilter, statuses_of
 from services.status.rows import order_of, step_of, task_of
 from services.status.tables import execution_steps, workflow_executions
@@ -50,7 +50,7 @@ def task(connection: sa.Connection, task_id: UUID) -> TaskView | None:
     return None if row is None else task_of(row)
 
 
-def tasks(connection: sa.Connection, wanted: TaskFilter, after: TaskCursor | None) -> list[TaskView]:
+def tasks(connection: sa.Connection, wanted: TaskFilter, after: TimeCursor | None) -> list[TaskView]:
     """Return up to `wanted.limit + 1` tasks, newest first: one more tells that there is a next page."""
     t = workflow_executions
     statement = sa.select(t).where(*_conditions(wanted)).order_by(t.c.submitted_at.desc(), t.c.task_id.desc())
@@ -59,7 +59,7 @@ def tasks(connection: sa.Connection, wanted: TaskFilter, after: TaskCursor | Non
     return [task_of(row) for row in connection.execute(statement.limit(wanted.limit + 1)).mappings()]
 
 
-def live_tasks(connection: sa.Connection, wanted: TaskFilter, after: TaskCursor | None) -> list[LiveRow]:
+def live_tasks(connection: sa.Connection, wanted: TaskFilter, after: TimeCursor | None) -> list[LiveRow]:
     """Return up to `wanted.limit + 1` tasks that have not ended, newest first."""
     c = workflow_executions.c
     statement = sa.select(c.task_id, c.version, c.submitted_at).where(*_conditions(wanted), c.status.in_(_LIVE))

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 
-from services.status.cursors import ScheduleCursor
+from services.status.cursors import TimeCursor
 from services.status.filters import ScheduleFilter
 from services.status.tables import columns, schedule_history, workflow_executions
 from services.status.tables import schedules as kept
@@ -25,7 +25,7 @@ class ScheduleRow(NamedTuple):
     state: msgspec.Raw
 
 
-def schedules(connection: sa.Connection, wanted: ScheduleFilter, after: ScheduleCursor | None) -> list[ScheduleRow]:
+def schedules(connection: sa.Connection, wanted: ScheduleFilter, after: TimeCursor | None) -> list[ScheduleRow]:
     """Return up to `wanted.limit + 1` schedules that are not deleted, newest first."""
     c = kept.c
     statement = sa.select(c.created_at, c.schedule_id, c.state).where(~c.deleted)

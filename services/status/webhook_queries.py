@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 
-from services.status.cursors import ScheduleCursor
+from services.status.cursors import TimeCursor
 from services.status.filters import DeliveryFilter, WebhookFilter
 from services.status.notifier.tables import deliveries as kept_deliveries
 from services.status.notifier.tables import tries as kept_tries
@@ -27,7 +27,7 @@ class WebhookRow(NamedTuple):
     state: msgspec.Raw
 
 
-def webhooks(connection: sa.Connection, wanted: WebhookFilter, after: ScheduleCursor | None) -> list[WebhookRow]:
+def webhooks(connection: sa.Connection, wanted: WebhookFilter, after: TimeCursor | None) -> list[WebhookRow]:
     """Return up to `wanted.limit + 1` webhooks that are not deleted, newest first."""
     c = kept.c
     statement = sa.select(c.created_at, c.webhook_id, c.state).where(~c.deleted)

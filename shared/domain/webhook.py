@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -15,6 +16,14 @@ from shared.domain.webhook_events import Scope, Target
 
 FORMER_SECRET_LASTS = timedelta(hours=24)
 """How long deliveries are signed with a secret that was rotated away as well."""
+
+
+class DeliveryState(StrEnum):
+    """What a delivery has come to: it is on its way, was taken, or was given up."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
 
 
 class WebhookState(msgspec.Struct, kw_only=True):

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -13,17 +12,10 @@ from sqlalchemy.dialects.postgresql import insert
 from services.status.notifier.audience import Recipient, topic_of
 from services.status.notifier.posting import Outcome
 from services.status.notifier.tables import deliveries, progress, tries
+from shared.domain.webhook import DeliveryState
 
 KEPT = timedelta(days=30)
 """How long deliveries that have ended are kept: longer than events stay published, so that none is delivered anew."""
-
-
-class State(StrEnum):
-    """What a delivery has come to."""
-
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    DEAD = "dead"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +47,7 @@ def add(
             "topic": topic_of(event),
             "position": event["position"],
             "body": body,
-            "state": State.PENDING,
+            "state": DeliveryState.PENDING,
             "attempts": 0,
             "earlier_attempts": 0,
             "created_at": now,
@@ -89,11 +81,11 @@ def restart(connection: sa.Connection, delivery_id: UUID, target_id: UUID, *, as
         .where(
             c.delivery_id == delivery_id,
             c.target_id == target_id,
-            c.state != State.PENDING,
+            c.state != DeliveryState.PENDING,
             c.asked_position < asked,
         )
         .values(
-            state=State.PENDING,
+            state=DeliveryState.PENDING,
             begun_at=now,
             due_at=now,
             ended_at=None,
@@ -107,7 +99,7 @@ def restart(connection: sa.Connection, delivery_id: UUID, target_id: UUID, *, as
 def targets_due(connection: sa.Connection, now: datetime) -> list[UUID]:
     """Return the targets for which something is due."""
     c = deliveries.c
-    statement = sa.select(c.target_id).where(c.state == State.PENDING, c.due_at <= now).distinct()
+    statement = sa.select(c.target_id).where(c.state == DeliveryState.PENDING, c.due_at <= now).distinct()
     return list(connection.scalars(statement))
 
 
@@ -119,7 +111,7 @@ def take(connection: sa.Connection, target_id: UUID, *, most: int, now: datetime
     c = deliveries.c
     chosen = (
         sa.select(c.delivery_id)
-        .where(c.state == State.PENDING, c.target_id == target_id, c.due_at <= now)
+        .where(c.state == DeliveryState.PENDING, c.target_id == target_id, c.due_at <= now)
         .order_by(c.due_at, c.position)
         .limit(most)
         .with_for_update(skip_locked=True)
@@ -141,14 +133,14 @@ def record(connection: sa.Connection, due: Due, outcome: Outcome, *, at: datetim
         answer=outcome.answer,
     )
     connection.execute(row.on_conflict_do_nothing())
-    state = State.DELIVERED if outcome.delivered else State.PENDING if again_at else State.DEAD
+    state = DeliveryState.DELIVERED if outcome.delivered else DeliveryState.PENDING if again_at else DeliveryState.DEAD
     connection.execute(
         sa.update(deliveries)
         .where(deliveries.c.delivery_id == due.delivery_id, deliveries.c.attempts == due.attempts)
         .values(
             state=state,
-            due_at=again_at if state is State.PENDING else None,
-            ended_at=None if state is State.PENDING else at,
+            due_at=again_at if state is DeliveryState.PENDING else None,
+            ended_at=None if state is DeliveryState.PENDING else at,
             last_status=outcome.status,
             last_error=outcome.error,
         )
@@ -158,13 +150,13 @@ def record(connection: sa.Connection, due: Due, outcome: Outcome, *, at: datetim
 def give_up(connection: sa.Connection, due: Due, reason: str, now: datetime) -> None:
     """End a delivery that nobody wants any more."""
     statement = sa.update(deliveries).where(deliveries.c.delivery_id == due.delivery_id)
-    connection.execute(statement.values(state=State.DEAD, due_at=None, ended_at=now, last_error=reason))
+    connection.execute(statement.values(state=DeliveryState.DEAD, due_at=None, ended_at=now, last_error=reason))
 
 
 def forget(connection: sa.Connection, now: datetime, *, most: int = 1_000) -> int:
     """Remove up to `most` deliveries that have ended and are older than `KEPT`; return how many that were."""
     c = deliveries.c
-    old = sa.select(c.delivery_id).where(c.created_at < now - KEPT, c.state != State.PENDING).limit(most)
+    old = sa.select(c.delivery_id).where(c.created_at < now - KEPT, c.state != DeliveryState.PENDING).limit(most)
     return connection.execute(sa.delete(deliveries).where(c.delivery_id.in_(old))).rowcount
 
 

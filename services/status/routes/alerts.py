@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from services.status import alerts
-from services.status.cursors import AlertCursor, decode_alert_cursor, encode_alert_cursor
+from services.status.cursors import TimeCursor, decode_time_cursor, encode_time_cursor
 from services.status.filters import AlertFilter
 from services.status.pages import json_answer, page_of
 from services.status.resources import Resources
@@ -18,9 +18,9 @@ router = APIRouter(prefix="/alerts", tags=["alerts"])
 async def list_alerts(request: Request, wanted: Annotated[AlertFilter, Query()]) -> Response:
     """Return alerts, raised last first."""
     resources: Resources = request.app.state.resources
-    before = decode_alert_cursor(wanted.cursor) if wanted.cursor is not None else None
+    before = decode_time_cursor(wanted.cursor) if wanted.cursor is not None else None
     found = await alerts.page(resources, wanted, before)
     shown, next_cursor = page_of(
-        found, wanted.limit, lambda alert: encode_alert_cursor(AlertCursor(alert.since, alert.id))
+        found, wanted.limit, lambda alert: encode_time_cursor(TimeCursor(alert.since, alert.id))
     )
     return json_answer({"items": [alert_document(alert) for alert in shown], "next_cursor": next_cursor})

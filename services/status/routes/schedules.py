@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Request, Response
 from services.status import schedule_queries as queries
 from services.status.cursors import (
     LARGEST_NUMBER,
-    ScheduleCursor,
+    TimeCursor,
     decode_number_cursor,
-    decode_schedule_cursor,
-    encode_schedule_cursor,
+    decode_time_cursor,
+    encode_time_cursor,
 )
 from services.status.filters import Page, ScheduleFilter
 from services.status.pages import json_answer, page_of
@@ -25,10 +25,10 @@ router = APIRouter(prefix="/schedules", tags=["schedules"])
 async def list_schedules(request: Request, wanted: Annotated[ScheduleFilter, Query()]) -> Response:
     """Return schedules, newest first."""
     resources: Resources = request.app.state.resources
-    after = decode_schedule_cursor(wanted.cursor) if wanted.cursor is not None else None
+    after = decode_time_cursor(wanted.cursor) if wanted.cursor is not None else None
     rows = await resources.tables.ask(queries.schedules, wanted, after)
     shown, next_cursor = page_of(
-        rows, wanted.limit, lambda row: encode_schedule_cursor(ScheduleCursor(row.created_at, row.schedule_id))
+        rows, wanted.limit, lambda row: encode_time_cursor(TimeCursor(row.created_at, row.schedule_id))
     )
     return json_answer({"items": [row.state for row in shown], "next_cursor": next_cursor})
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from services.status import queries
-from services.status.cursors import TaskCursor, decode_number_cursor, decode_task_cursor, encode_task_cursor
+from services.status.cursors import TimeCursor, decode_number_cursor, decode_time_cursor, encode_time_cursor
 from services.status.explaining import reason
 from services.status.filters import LiveFilter, Page, TaskFilter
 from services.status.pages import json_answer, page_of
@@ -28,11 +28,11 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
 async def list_live_tasks(request: Request, wanted: Annotated[LiveFilter, Query()]) -> Response:
     """Return the ids of the tasks that have not ended, as the tables know them at `position` or later."""
     resources: Resources = request.app.state.resources
-    after = decode_task_cursor(wanted.cursor) if wanted.cursor is not None else None
+    after = decode_time_cursor(wanted.cursor) if wanted.cursor is not None else None
     position = await resources.tables.ask(read_position, positions, PROJECTOR)
     rows = await resources.tables.ask(queries.live_tasks, wanted, after)
     page, next_cursor = page_of(
-        rows, wanted.limit, lambda row: encode_task_cursor(TaskCursor(row.submitted_at, row.task_id))
+        rows, wanted.limit, lambda row: encode_time_cursor(TimeCursor(row.submitted_at, row.task_id))
     )
     return json_answer(
         {
@@ -62,11 +62,11 @@ async def get_task(request: Request, task_id: UUID) -> Response:
 async def list_tasks(request: Request, wanted: Annotated[TaskFilter, Query()]) -> Response:
     """Return tasks, newest first; `reason` here is what a task's own record tells."""
     resources: Resources = request.app.state.resources
-    after = decode_task_cursor(wanted.cursor) if wanted.cursor is not None else None
+    after = decode_time_cursor(wanted.cursor) if wanted.cursor is not None else None
     views = await resources.tables.ask(queries.tasks, wanted, after)
 
     def cursor(view: TaskView) -> str:
-        return encode_task_cursor(TaskCursor(view.submitted_at, UUID(view.task_id)))
+        return encode_time_cursor(TimeCursor(view.submitted_at, UUID(view.task_id)))
 
     page, next_cursor = page_of(views, wanted.limit, cursor)
     items = await run_in_threadpool(lambda: [_document(view, resources) for view in page])

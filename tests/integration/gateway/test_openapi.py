@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 
 from services.gateway.app import create_app
-from services.status.cursors import AlertCursor, encode_alert_cursor
+from services.status.cursors import TimeCursor, encode_time_cursor
 from shared.domain.execution_events import Artifact
 from shared.domain.outputs import ObjectRef, Output
 from shared.domain.phases import Phase
@@ -82,7 +82,7 @@ def _facts_config() -> str:
     facts += [(name.replace(" ", " /api/schedules/{schedule_id}"), said) for name, said in of_one.items()]
     facts += [(name.replace(" ", " /api/webhooks/{webhook_id}"), said) for name, said in _of_webhooks().items()]
     facts += [("POST /api/webhooks", [some]), ("PUT /api/me/notifications", [some])]
-    cursor = encode_alert_cursor(AlertCursor(NOW, KEPT_BY))
+    cursor = encode_time_cursor(TimeCursor(NOW, KEPT_BY))
     facts.append(("GET /api/alerts", [f'parameters = {{ "query.cursor" = "{cursor}" }}']))
     facts.append(("POST /api/workers/{name}/drain", [f'parameters = {{ "path.name" = "{WORKER}" }}']))
     return "\n".join(line for name, said in facts for line in ("[[operations]]", f'include-name = "{name}"', *said))

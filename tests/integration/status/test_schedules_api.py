@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.status import queries, schedule_queries
-from services.status.cursors import ScheduleCursor
+from services.status.cursors import TimeCursor
 from services.status.filters import ScheduleFilter
 from shared.domain.events import Stamp
 from shared.domain.execution import WorkflowExecution
@@ -238,7 +238,7 @@ def test_no_question_reads_a_whole_table(log: EventLog, project: Project, engine
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(
             sa.text("VACUUM ANALYZE status.workflow_executions, status.schedules, status.schedule_history")
         )
-        after = ScheduleCursor(NOW, known.id)
+        after = TimeCursor(NOW, known.id)
         with explained(connection) as plans:
             for wanted in (ScheduleFilter(), ScheduleFilter(user_id="u7"), ScheduleFilter(strategy_id="s7")):
                 schedule_queries.schedules(connection, wanted, None)
