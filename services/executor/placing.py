@@ -11,7 +11,7 @@ import structlog
 from services.executor.attempt import Attempt
 from shared.domain.execution_events import OrderOutcome, RequestedOrder
 from shared.domain.execution_records import OrderRecord
-from shared.domain.failures import Failure
+from shared.domain.failures import NEEDS_ATTENTION, Failure
 from shared.domain.orders import OrderState
 from shared.telemetry import span
 from shared.trading.broker import (
@@ -27,10 +27,6 @@ from shared.workflow.context import Position
 from shared.workflow.orders import Decision, Order
 
 logger = structlog.get_logger()
-
-
-NEEDS_ATTENTION = "needs_attention"
-"""`Failure.type` of a run that stopped because only a person can tell what became of an order."""
 
 
 def client_order_id(task_id: UUID, position: Position, mark: int | str) -> str:

@@ -15,7 +15,7 @@ from services.status.alert_readings import Counted
 from services.status.alert_settings import AlertSettings
 from services.status.queues import consumers, pauses, waiting
 from services.status.seen_workers import worker_views
-from services.status.tables import positions, schedule_history, schedules, workflow_executions
+from services.status.tables import NEEDING_ATTENTION, positions, schedule_history, schedules, workflow_executions
 from shared.domain.alert import Alert
 from shared.domain.alert_events import AlertKind
 from shared.domain.priority import Priority
@@ -117,9 +117,7 @@ def _failed(connection: sa.Connection, since: datetime) -> list[Counted]:
 
 
 def _attention(connection: sa.Connection) -> list[Counted]:
-    return _by_strategy(
-        connection, sa.text("status = 'failed' AND error::text LIKE '{\"type\"\\:\"needs_attention\"%'")
-    )
+    return _by_strategy(connection, NEEDING_ATTENTION)
 
 
 def _by_strategy(connection: sa.Connection, where: sa.ColumnElement[bool] | sa.TextClause) -> list[Counted]:

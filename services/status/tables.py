@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, UUID, insert
 
+from shared.domain.failures import NEEDS_ATTENTION
 from shared.log.positions import positions_table
 
 metadata = sa.MetaData(schema="status")
@@ -95,10 +96,14 @@ sa.Index(
     workflow_executions.c.strategy_id,
     postgresql_where=sa.text("status = 'failed'"),
 )
+NEEDING_ATTENTION = sa.text(f"status = 'failed' AND error::text LIKE '{{\"type\"\\:\"{NEEDS_ATTENTION}\"%'")
+"""Of failed runs those with an order that nobody knows the fate of. The text is looked at, which begins with the type:
+what `->>` looks into must not have a NUL character, and an error's message may."""
+
 sa.Index(
     "workflow_executions_needing_attention",
     workflow_executions.c.strategy_id,
-    postgresql_where=sa.text("status = 'failed' AND error::text LIKE '{\"type\"\\:\"needs_attention\"%'"),
+    postgresql_where=NEEDING_ATTENTION,
 )
 sa.Index("workflow_executions_by_symbol", workflow_executions.c.symbols, postgresql_using="gin")
 sa.Index(

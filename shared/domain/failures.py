@@ -27,6 +27,9 @@ STEP_TIMEOUT = "StepTimeout"
 """`Failure.type` of a step that has used up its own time; the error of that name in the SDK."""
 
 
+NEEDS_ATTENTION = "needs_attention"
+"""`Failure.type` of a run with an order of which nobody but a person can tell what became."""
+
 WORKER_LOST = "worker_lost"
 """`Failure.type` of what took its worker with it too often."""
 

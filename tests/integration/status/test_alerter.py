@@ -22,13 +22,17 @@ from services.status.settings import StatusSettings
 from shared.domain.alert import acknowledged, evolve
 from shared.domain.alert_events import ALERT_TOPICS, AlertEvent, AlertKind
 from shared.domain.events import Event
+from shared.domain.failures import NEEDS_ATTENTION
+from shared.domain.firing import Missed
+from shared.domain.priority import Priority
 from shared.log.event_log import EventLog
 from shared.log.follower import IS_ACTIVE, lock_key
 from tests.alerts import alert_raised, alert_resolved
-from tests.builders import fail_next, running, stamp, submitted
+from tests.builders import NOW, fail_next, failure, running, stamp, submitted
 from tests.heartbeats import beat, heartbeat
 from tests.integration.status.test_processes import process
 from tests.projection_check import differences
+from tests.schedule_builders import schedule
 from tests.waiting import until
 
 Project = Callable[[], None]
@@ -71,14 +75,17 @@ def told(log: EventLog) -> list[tuple[str, str, str]]:
 class Desk:
     """An alerter that looks when it is told to, at moments of the test's choosing."""
 
-    def __init__(self, settings: StatusSettings, log: EventLog, engine: sa.Engine, client: redis.Redis) -> None:
+    def __init__(
+        self, settings: StatusSettings, log: EventLog, engine: sa.Engine, client: redis.Redis, **changes: float
+    ) -> None:
         everything = settings.model_dump() | {
             "alert_backlog_age_seconds": 1e11,
             "alert_lag_seconds": 1e11,
             "alert_failed_window_seconds": 1e9,
+            "alert_missed_window_seconds": 1e9,
         }
         self.now = datetime.now(UTC)
-        known = AlertSettings(**everything)
+        known = AlertSettings(**(everything | changes))
         sampler, watch = Sampler(known, log, engine, client), Watch(known.patience)
         self.alerter = Alerter(log, engine, sampler, watch, now=lambda: self.now)
         self.alerter.start()
@@ -170,6 +177,68 @@ def test_many_failures_of_a_strategy_are_one_alert(desk: Desk, log: EventLog, pr
     (event,) = events(log)
     assert (event.kind, event.subject) == (AlertKind.TASK_FAILED, runs[0].submitted.strategy_id)
     assert getattr(event, "value", None) == 20.0
+
+
+def test_a_task_that_waits_for_too_long_is_raised_by_its_level(
+    settings: StatusSettings, log: EventLog, engine: sa.Engine, client: redis.Redis, project: Project
+) -> None:
+    """By the age of the oldest one, however few there are; resolved when it has its turn."""
+    desk = Desk(settings, log, engine, client, alert_backlog_age_seconds=300)
+    run = submitted(priority=Priority.LOW)
+    log.save_execution(run)
+    project()
+    desk.look(seconds=15)
+    of_level = ("queue_backlog", "low/age")
+    assert ("alert.raised", *of_level) in told(log)
+    run.claim(stamp(1), attempt=1, worker="executor@a")
+    log.save_execution(run)
+    project()
+    desk.look(seconds=15)
+    assert ("alert.resolved", *of_level) in told(log)
+
+
+def test_a_projector_that_stands_still_is_raised(
+    settings: StatusSettings, log: EventLog, engine: sa.Engine, client: redis.Redis, project: Project
+) -> None:
+    """By the age of what it has not taken in; resolved when it has."""
+    desk = Desk(settings, log, engine, client, alert_lag_seconds=10)
+    log.save_execution(submitted())
+    desk.look(seconds=2)
+    assert ("alert.raised", "projection_lag", "projector") in told(log)
+    project()
+    desk.look(seconds=15)
+    assert ("alert.resolved", "projection_lag", "projector") in told(log)
+
+
+def test_an_order_that_nobody_knows_the_fate_of_is_raised(desk: Desk, log: EventLog, project: Project) -> None:
+    """Whatever else its error says; resolved when somebody has it go on."""
+    run = running(max_retries=0)
+    unknown = failure(type=NEEDS_ATTENTION, message="nobody knows \x00", needs_attention=True, retryable=False)
+    run.fail(stamp(5), attempt=1, failure=unknown)
+    log.save_execution(run)
+    project()
+    desk.look(seconds=3)
+    name = ("needs_attention", run.submitted.strategy_id)
+    assert ("alert.raised", *name) in told(log)
+    run.retry_now(stamp(9))
+    log.save_execution(run)
+    project()
+    desk.look(seconds=15)
+    assert ("alert.resolved", *name) in told(log)
+
+
+def test_a_schedule_that_missed_a_time_is_raised_by_its_own_id(desk: Desk, log: EventLog, project: Project) -> None:
+    """Two that have the same name are two alerts; one that is deleted is nobody's concern."""
+    missed, fine, gone = (schedule() for _ in range(3))
+    for each in (missed, gone):
+        each.record(stamp(1), Missed(NOW, NOW + timedelta(hours=4), 2))
+    gone.delete(stamp(2))
+    for each in (missed, fine, gone):
+        log.append(each.collect_events())
+    project()
+    desk.look(seconds=3)
+    assert told(log) == [("alert.raised", "schedule_missed", str(missed.id))]
+    assert getattr(events(log)[0], "value", None) == 2.0
 
 
 def test_alerts_are_known_after_a_restart_and_raised_once_by_two(
