@@ -86,19 +86,17 @@ class Outbox:
 
     def add_span(self, span: ReadableSpan) -> None:
         """Have a span that has ended written soon."""
-        if not self._works:
-            return
-        if len(self._spans) < self._capacity:
-            self._spans.append(span)
-        else:
-            self.dropped += 1
+        self._add(self._spans, span)
 
     def add_line(self, line: Line) -> None:
         """Have a line written soon."""
+        self._add(self._lines, line)
+
+    def _add(self, waiting: deque[_T], item: _T) -> None:
         if not self._works:
             return
-        if len(self._lines) < self._capacity:
-            self._lines.append(line)
+        if len(waiting) < self._capacity:
+            waiting.append(item)
         else:
             self.dropped += 1
 

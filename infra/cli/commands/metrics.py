@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
+from itertools import count
 from typing import Annotated
 
 import typer
 from rich.live import Live
 
 from infra.cli.arguments import AsJson, Url
-from infra.cli.client import Json
 from infra.cli.metric_reports import figures
 from infra.cli.output import console
 from infra.cli.settings import gateway
 
 _BETWEEN_LOOKS_SECONDS = 1.0
+"""The pace of the display: figures are gauges, and there is nothing to wait for."""
 
 Window = Annotated[int, typer.Option(metavar="SECONDS", help="How far back times and throughput look.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Show them anew each second, until Ctrl-C.")]
@@ -27,24 +29,17 @@ def metrics(watch: Watch = False, window: Window = 3_600, as_json: AsJson = Fals
     With --watch and --json a line each second.
     """
     to = console()
-    with gateway(url) as client:
-
-        def ask() -> Json:
-            return client.get("/api/metrics", window_seconds=str(window))
-
-        def show(answer: Json) -> None:
-            if as_json:
+    drawn = Live(console=to, auto_refresh=False) if watch and to.is_terminal and not as_json else None
+    with gateway(url) as client, drawn or nullcontext():
+        for looks in count():
+            if looks:
+                time.sleep(_BETWEEN_LOOKS_SECONDS)
+            answer = client.get("/api/metrics", window_seconds=str(window))
+            if drawn is not None:
+                drawn.update(figures(answer), refresh=True)
+            elif as_json:
                 typer.echo(json.dumps(answer, indent=None if watch else 2))
             else:
                 to.print(figures(answer))
-
-        if not watch or as_json or not to.is_terminal:
-            show(ask())
-            while watch:
-                time.sleep(_BETWEEN_LOOKS_SECONDS)
-                show(ask())
-            return
-        with Live(console=to, auto_refresh=False) as live:
-            while True:
-                live.update(figures(ask()), refresh=True)
-                time.sleep(_BETWEEN_LOOKS_SECONDS)
+            if not watch:
+                return
