@@ -9,6 +9,7 @@ from tests.chaos.verdict import verdict
 from tests.e2e.stack import Stack
 from tests.servers import open_folder
 from tests.venue.server import serving
+from tests.webhook_target import target
 
 
 def main() -> int:
@@ -18,7 +19,12 @@ def main() -> int:
     arguments.add_argument("--strikes", type=int, default=65, help="kills, the wipe and the dead PostgreSQL among them")
     arguments.add_argument("--seed", type=int, default=1)
     chosen = arguments.parse_args()
-    with open_folder() as folder, serving() as venue, Stack(folder / "home", **environment(venue)) as stack:
+    with (
+        open_folder() as folder,
+        serving() as venue,
+        target() as told,
+        Stack(folder / "home", **environment(venue)) as stack,
+    ):
         venue.reset(cash=Decimal(10**9))
         storm = Storm(
             stack=stack,
@@ -27,6 +33,7 @@ def main() -> int:
             runs=chosen.runs,
             strikes=chosen.strikes,
             calls=folder / "calls",
+            told=told,
         )
         storm.rage()
         counts = verdict(storm)

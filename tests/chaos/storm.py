@@ -1,5 +1,6 @@
 """A storm over a whole stack: runs are submitted while processes and servers are killed and the venue misbehaves."""
 
+import json
 import os
 import random
 import signal
@@ -25,10 +26,15 @@ from tests.strategies.five_beside import SYMBOLS
 from tests.venue.faults import Fault, Moment
 from tests.venue.server import KEY, Venue
 from tests.waiting import until
+from tests.webhook_target import Target
 
 STRATEGIES = {"five-orders": ("MSFT",), "five-beside": SYMBOLS}
 """What is submitted, in turn, and for which symbols."""
-VICTIMS = ("worker", "child", "child", "dispatcher", "projector", "status", "gateway", "scheduler")
+VICTIMS = (
+    *("worker", "child", "child", "dispatcher", "projector", "status", "gateway", "scheduler"),
+    *("relay", "notifier", "alerter"),
+)
+"""Who is killed: all of them, in an order of chance, and then all of them again."""
 HTTP_TIMEOUT_SECONDS = 0.5
 PERIOD = timedelta(milliseconds=1500)
 """Mean time between two kills: long enough for what died to be back before it dies again."""
@@ -44,6 +50,7 @@ def environment(venue: Venue) -> dict[str, str]:
         "BLOTTER_HTTP_TIMEOUT_SECONDS": str(HTTP_TIMEOUT_SECONDS),
         "BLOTTER_MAX_LOSSES": "20",
         "BLOTTER_ORDER_PACE_SECONDS": "0",
+        "BLOTTER_DELIVERY_LEASE_SECONDS": "2",
     }
 
 
@@ -57,6 +64,7 @@ class Storm:
     runs: int
     strikes: int
     calls: Path
+    told: Target
     tasks: list[str] = field(default_factory=list)
     schedule_id: str = ""
     kills: dict[str, int] = field(default_factory=dict)
@@ -65,6 +73,7 @@ class Storm:
         """Submit all runs and kill all the while, beside a schedule, then wait until every run has ended."""
         self._trouble_the_venue()
         self.schedule_id = until(self._scheduled, seconds=60, every=0.2, hint="no 201")
+        until(self._hooked, seconds=60, every=0.2, hint="no 201")
         submitting = threading.Thread(target=self._submit)
         submitting.start()
         self._kill()
@@ -73,6 +82,7 @@ class Storm:
         until(self._all_ended, seconds=300, every=0.5, hint="not every run has ended")
         until(self._orders_have_ended, seconds=120, every=0.5, hint="an order was not followed to its end")
         until(self._is_projected, seconds=60, every=0.5, hint="the tables differ from the log")
+        until(lambda: not self.untold(), seconds=120, every=0.5, hint="the webhook was not told of every end")
 
     def _trouble_the_venue(self) -> None:
         forever = 10**9
@@ -87,6 +97,16 @@ class Storm:
         body = {"name": "storm", "strategy_id": "three-steps", "symbols": ["MSFT"], **when}
         answer = self._ask("POST", "/api/schedules", json=body, headers={"Idempotency-Key": f"storm-{self.seed}"})
         return None if answer is None else str(answer["schedule_id"])
+
+    def _hooked(self) -> bool:
+        """Have a webhook told of every end."""
+        body = {"url": self.told.url, "types": ["task.succeeded"]}
+        key = {"Idempotency-Key": f"hook-{self.seed}"}
+        return self._ask("POST", "/api/webhooks", json=body, headers=key) is not None
+
+    def untold(self) -> set[str]:
+        """Return the runs of whose end the webhook was not told."""
+        return set(self.tasks) - {str(json.loads(body)["subject"]) for _, body in list(self.told.requests)}
 
     def _switched_off(self) -> bool:
         return self._ask("POST", f"/api/schedules/{self.schedule_id}/disable") is not None
@@ -124,9 +144,11 @@ class Storm:
     def _kill(self) -> None:
         chance, pause = random.Random(self.seed), threading.Event()
         servers = {self.strikes // 3: "wipe", 2 * self.strikes // 3: "postgres"}
+        doomed: list[str] = []
         for number in range(self.strikes):
             pause.wait(PERIOD.total_seconds() * chance.uniform(0.5, 1.5))
-            victim = servers.get(number) or chance.choice(VICTIMS)
+            doomed = doomed or chance.sample(VICTIMS, len(VICTIMS))
+            victim = servers.get(number) or doomed.pop()
             self._strike(victim, chance)
             self.kills[victim] = self.kills.get(victim, 0) + 1
 

@@ -45,6 +45,7 @@ def verdict(storm: Storm) -> dict[str, int]:
         "orders missing": ORDERS * (len(runs) - len(beside)) - sum(len(run.orders) for run in runs.values()),
         "times of the schedule twice, lost or missed": times.twice + times.lost + times.missed + times.without_run,
         "scheduled runs that did not succeed": sum(run.phase is not Phase.SUCCEEDED for run in scheduled),
+        "ends that the webhook was not told of": len(storm.untold()),
         "rows that differ from the log": len(differences(storm.stack.record.database_url)),
     }
 
